@@ -1,0 +1,150 @@
+//! `RequestContext`: who is at the other end of a connection.
+//!
+//! Rules: the address of the socket never changes; address and protocol that a trusted proxy reports hold for one request
+//! and are taken back at its end.
+
+use std::cell::{Cell, OnceCell};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+
+/// The scheme by which a request came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Plain HTTP.
+    #[default]
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+impl Protocol {
+    /// `http` or `https`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who is at the other end of a connection (Tornado's `_HTTPRequestContext`).
+///
+/// Shown with `{}` it is what logs call the peer: the remote address, or the name of a Unix socket.
+pub struct RequestContext {
+    peer: Peer,
+    /// What the current request says of itself, through a trusted proxy.
+    remote_ip: Cell<IpAddr>,
+    protocol: Cell<Protocol>,
+    /// What the connection is, to go back to.
+    own_protocol: Protocol,
+    /// Set once the handshake is over, which is later than the context is made.
+    peer_certificate: OnceCell<Rc<[u8]>>,
+}
+
+enum Peer {
+    Inet(SocketAddr),
+    /// A Unix socket's name; most peers have none.
+    Unix(Box<str>),
+}
+
+impl RequestContext {
+    /// A peer on an IP network.
+    pub const fn new(address: SocketAddr, protocol: Protocol) -> Self {
+        Self::with_peer(Peer::Inet(address), address.ip(), protocol)
+    }
+
+    /// A peer on a Unix socket, under the name that logs shall show; it may be empty. Its `remote_ip` is `0.0.0.0`, as in Tornado.
+    pub fn unix(name: impl Into<Box<str>>, protocol: Protocol) -> Self {
+        Self::with_peer(Peer::Unix(name.into()), IpAddr::V4(Ipv4Addr::UNSPECIFIED), protocol)
+    }
+
+    const fn with_peer(peer: Peer, remote_ip: IpAddr, protocol: Protocol) -> Self {
+        Self {
+            peer,
+            remote_ip: Cell::new(remote_ip),
+            protocol: Cell::new(protocol),
+            own_protocol: protocol,
+            peer_certificate: OnceCell::new(),
+        }
+    }
+
+    /// The address of the socket's other end; `None` for a Unix socket. No proxy header changes it.
+    #[inline]
+    pub const fn address(&self) -> Option<SocketAddr> {
+        match self.peer {
+            Peer::Inet(address) => Some(address),
+            Peer::Unix(_) => None,
+        }
+    }
+
+    /// The address of the client: the socket's, unless a trusted proxy told another; `0.0.0.0` for a Unix socket.
+    #[inline]
+    pub fn remote_ip(&self) -> IpAddr {
+        self.remote_ip.get()
+    }
+
+    /// The protocol that the client speaks: the connection's, unless a trusted proxy told another.
+    #[inline]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol.get()
+    }
+
+    /// Replaces the client's address until [`restore`](Self::restore).
+    pub fn set_remote_ip(&self, remote_ip: IpAddr) {
+        self.remote_ip.set(remote_ip);
+    }
+
+    /// Replaces the client's protocol until [`restore`](Self::restore).
+    pub fn set_protocol(&self, protocol: Protocol) {
+        self.protocol.set(protocol);
+    }
+
+    /// Goes back to what the connection itself is; for the end of a request.
+    #[doc(alias = "_unapply_xheaders")]
+    #[inline]
+    pub fn restore(&self) {
+        self.remote_ip.set(match self.peer {
+            Peer::Inet(address) => address.ip(),
+            Peer::Unix(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        });
+        self.protocol.set(self.own_protocol);
+    }
+
+    /// The certificate that the peer showed in the TLS handshake, DER-encoded.
+    #[doc(alias = "get_ssl_certificate")]
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.peer_certificate.get().map(|der| &**der)
+    }
+
+    /// Notes the peer's certificate (DER). The first one stays.
+    pub fn set_peer_certificate(&self, der: impl Into<Rc<[u8]>>) {
+        let _ = self.peer_certificate.set(der.into());
+    }
+}
+
+impl fmt::Display for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.peer {
+            Peer::Inet(_) => self.remote_ip().fmt(f),
+            Peer::Unix(name) if name.is_empty() => f.write_str("unix socket"),
+            Peer::Unix(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestContext")
+            .field("address", &self.address())
+            .field("remote_ip", &self.remote_ip())
+            .field("protocol", &self.protocol())
+            .finish_non_exhaustive()
+    }
+}
