@@ -1,2 +1,82 @@
-//! A single-thread event loop: reactor, tasks, callbacks and timeouts (Tornado's ioloop) on mio
+//! The event loop of landspout: Tornado's `ioloop` on [mio](https://docs.rs/mio).
+//!
+//! One thread, one loop. [`IoLoop`] is reactor and executor at once: it watches descriptors, runs callbacks, timeouts and
+//! futures, and none of them needs `Send` or a lock. A program scales out by more processes or more threads, each with a
+//! loop of its own.
+//!
+//! ```
+//! use landspout_ioloop::{IoLoop, sleep};
+//! use std::time::Duration;
+//!
+//! let io_loop = IoLoop::current();
+//! let answer = io_loop.run_sync(async {
+//!     let background = IoLoop::current().spawn(async { 40 });
+//!     sleep(Duration::from_millis(1)).await;
+//!     background.await.unwrap() + 2
+//! });
+//! assert_eq!(answer, Ok(42));
+//! ```
+//!
+//! # One turn
+//! 1. The callbacks that are queued when the turn begins, in order. Those they add wait for the next turn.
+//! 2. The tasks that are ready, and those that these wake, for a limited number of rounds.
+//! 3. The timeouts that are due, by time, then in the order they were added.
+//! 4. Streams that were written to flush, each once.
+//! 5. If somebody called [`stop`](IoLoop::stop), the loop ends here.
+//! 6. The poll. It waits until a descriptor is ready, the next timeout is due or another thread calls; not at all if
+//!    there is work.
+//! 7. Handlers of ready descriptors. One that an earlier handler of the batch removed does not run.
+//!
+//! A panic in any of them is caught there, logged by `tracing`, and costs it alone.
+//!
+//! # Two doors to the poller
+//! [`add_handler`](IoLoop::add_handler) is Tornado's: level-triggered, a handler that leaves its source ready is called
+//! again, and each run costs a system call for that. [`Registration`] is for streams and listeners: edge-triggered flags
+//! and wakers, registered once for both directions.
+//!
+//! # Time
+//! The loop's [`Clock`] can be replaced, see [`ManualClock`]: no test needs to wait. Timers sit in a wheel with ticks of
+//! a millisecond; arming and cancelling cost the same however many there are.
+//!
+//! # Threads
+//! Everything here is `!Send` but [`Remote`], by which other threads post callbacks. Wakers may be used anywhere.
+//!
+//! # The end of a loop
+//! [`close`](IoLoop::close), or the drop of the last handle, cancels all tasks, drops callbacks, timeouts and handlers, and
+//! closes every descriptor.
+//!
+//! # Differences from Tornado
+//! - `add_callback` is for the loop's own thread; [`Remote`] is the thread-safe door, so that nothing else pays for a lock.
+//! - `instance()` is [`current()`](IoLoop::current), as in Tornado since 5.0.
+//! - `time()` is split in [`now`](IoLoop::now) (monotonic: timeouts don't jump with the time of day) and
+//!   [`wall_time`](IoLoop::wall_time).
+//! - A callback is a closure without arguments or result: it captures what it needs, and an async one is
+//!   [`spawn`](IoLoop::spawn)ed.
+//! - Handlers are closures that own what they need; `close(all_fds=True)` is what [`close`](IoLoop::close) always does for
+//!   what they own.
+//! - A timed-out [`with_timeout`] drops its future, where Tornado lets it run on.
+//! - `start` in a forked child is refused, as in Tornado 4 and unlike 5 and later.
 #![forbid(unsafe_code)]
+
+mod buffers;
+mod clock;
+mod error;
+mod events;
+mod ioloop;
+mod reactor;
+mod registration;
+mod remote;
+#[cfg(feature = "signal")]
+mod signal;
+mod task;
+mod timeout;
+mod wheel;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{JoinError, LoopError, RunSyncError, panic_message};
+pub use events::Events;
+pub use ioloop::IoLoop;
+pub use registration::{EventTarget, Ready, Registration};
+pub use remote::Remote;
+pub use task::JoinHandle;
+pub use timeout::{Deadline, Sleep, TimeoutError, TimeoutHandle, WithTimeout, sleep, with_timeout};

@@ -1,0 +1,150 @@
+//! What can go wrong with a loop.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+/// A request that an [`IoLoop`](crate::IoLoop) refuses.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LoopError {
+    /// [`start`](crate::IoLoop::start) or [`close`](crate::IoLoop::close) was called while this loop, or another one of
+    /// this thread, is running.
+    AlreadyRunning,
+    /// The loop was closed.
+    Closed,
+    /// The process forked after the loop was made: parent and child would share one poller.
+    Forked {
+        /// The process that made the loop.
+        made_by: u32,
+    },
+    /// The descriptor has a handler already, see [`add_handler`](crate::IoLoop::add_handler).
+    HandlerExists(RawFd),
+    /// The descriptor has no handler, see [`update_handler`](crate::IoLoop::update_handler).
+    NoHandler(RawFd),
+    /// The operating system's poller failed or refused the descriptor.
+    Poller(io::Error),
+}
+
+impl fmt::Display for LoopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyRunning => f.write_str("an event loop of this thread is already running"),
+            Self::Closed => f.write_str("the event loop is closed"),
+            Self::Forked { made_by } => {
+                write!(f, "the event loop was made by process {made_by} before the fork; make it afterwards")
+            }
+            Self::HandlerExists(fd) => write!(f, "descriptor {fd} already has a handler on this loop"),
+            Self::NoHandler(fd) => write!(f, "descriptor {fd} has no handler on this loop"),
+            Self::Poller(_) => f.write_str("the poller of the operating system failed"),
+        }
+    }
+}
+
+impl std::error::Error for LoopError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Poller(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl PartialEq for LoopError {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Forked { made_by: a }, Self::Forked { made_by: b }) => a == b,
+            (Self::HandlerExists(a), Self::HandlerExists(b)) | (Self::NoHandler(a), Self::NoHandler(b)) => a == b,
+            (Self::Poller(a), Self::Poller(b)) => a.kind() == b.kind(),
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
+impl From<io::Error> for LoopError {
+    fn from(error: io::Error) -> Self {
+        Self::Poller(error)
+    }
+}
+
+impl From<LoopError> for io::Error {
+    fn from(error: LoopError) -> Self {
+        match error {
+            LoopError::Poller(error) => error,
+            other => io::Error::other(other),
+        }
+    }
+}
+
+/// Why [`run_sync`](crate::IoLoop::run_sync) has no result.
+#[derive(Debug, PartialEq)]
+#[non_exhaustive]
+pub enum RunSyncError {
+    /// The future took longer than it was allowed to; it was cancelled.
+    Timeout(Duration),
+    /// Somebody stopped the loop before the future was done; it was cancelled.
+    Stopped,
+    /// The loop could not run.
+    Loop(LoopError),
+}
+
+impl fmt::Display for RunSyncError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout(limit) => write!(f, "operation timed out after {} seconds", limit.as_secs_f64()),
+            Self::Stopped => f.write_str("event loop stopped before the future completed"),
+            Self::Loop(_) => f.write_str("the event loop could not run"),
+        }
+    }
+}
+
+impl std::error::Error for RunSyncError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Loop(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why a task has no result, see [`JoinHandle`](crate::JoinHandle).
+#[non_exhaustive]
+pub enum JoinError {
+    /// The task panicked. The payload is what `std::panic::catch_unwind` gives.
+    Panicked(Box<dyn Any + Send>),
+    /// The task was aborted, or its loop was closed.
+    Cancelled,
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(payload) => f.debug_tuple("Panicked").field(&panic_message(&**payload)).finish(),
+            Self::Cancelled => f.write_str("Cancelled"),
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(payload) => write!(f, "the task panicked: {}", panic_message(&**payload)),
+            Self::Cancelled => f.write_str("the task was cancelled"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+/// The text of a panic's payload, for log lines.
+pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text
+    } else {
+        "a payload that is not text"
+    }
+}

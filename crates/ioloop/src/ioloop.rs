@@ -1,0 +1,615 @@
+//! The loop itself: what one turn does, and how a loop starts, stops and ends.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::Waker;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::buffers::Buffers;
+use crate::clock::{Clock, SystemClock};
+use crate::error::{JoinError, LoopError, RunSyncError, panic_message};
+use crate::events::Events;
+use crate::reactor::Reactor;
+use crate::registration::EventTarget;
+use crate::remote::Remote;
+use crate::task::{AbortOnDrop, JoinHandle, Tasks};
+use crate::timeout::TimeoutHandle;
+use crate::wheel::{Action, Key, Wheel};
+
+/// How often one turn lets tasks that woke each other run again before timeouts and I/O get their chance.
+const TASK_ROUNDS: usize = 8;
+
+thread_local! {
+    static CURRENT: RefCell<Option<IoLoop>> = const { RefCell::new(None) };
+    /// A loop of this thread is inside `start`.
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Loops that exist and were not closed, in the whole process: `fork_processes` refuses to fork then.
+static OPEN_LOOPS: AtomicUsize = AtomicUsize::new(0);
+/// Loops made so far; each gets its number.
+static LOOPS_MADE: AtomicU64 = AtomicU64::new(0);
+
+/// The event loop of one thread: reactor, executor, timers. Tornado's `IOLoop`.
+///
+/// This is a cheap handle; clones mean the same loop. It cannot leave its thread, [`Remote`] can.
+///
+/// A program sets things up, then runs the loop until somebody stops it:
+///
+/// ```
+/// use landspout_ioloop::IoLoop;
+/// use std::time::Duration;
+///
+/// let io_loop = IoLoop::current();
+/// io_loop.add_callback(|| println!("first turn"));
+/// io_loop.call_later(Duration::from_millis(5), || IoLoop::current().stop());
+/// io_loop.start().unwrap();
+/// ```
+#[derive(Clone)]
+#[doc(alias = "IOLoop")]
+pub struct IoLoop {
+    pub(crate) inner: Rc<Inner>,
+}
+
+pub(crate) struct Inner {
+    number: u64,
+    made_by: u32,
+    running: Cell<bool>,
+    stop: Cell<bool>,
+    /// New callbacks, timers, handlers and tasks are refused.
+    closed: Cell<bool>,
+    clock: Rc<dyn Clock>,
+    /// The monotonic time of this turn: what deadlines are compared with, read from the clock once after each poll.
+    pub(crate) now: Cell<Instant>,
+    /// The zero of the wheel's nanoseconds.
+    epoch: Instant,
+    callbacks: RefCell<VecDeque<Box<dyn FnOnce()>>>,
+    tasks: Tasks,
+    wheel: RefCell<Wheel>,
+    /// Streams with bytes to flush before the next poll. Two lists take turns, so that neither is allocated anew.
+    dirty: RefCell<Vec<Rc<dyn EventTarget>>>,
+    flushing: Cell<Vec<Rc<dyn EventTarget>>>,
+    pub(crate) reactor: Reactor,
+    remote: Remote,
+    buffers: Buffers,
+    #[cfg(feature = "signal")]
+    pub(crate) signals: crate::signal::SignalHandlers,
+}
+
+impl IoLoop {
+    /// Waits for [`Events`] on a descriptor: nothing, for [`update_handler`](Self::update_handler).
+    pub const NONE: Events = Events::NONE;
+    /// Something to read.
+    pub const READ: Events = Events::READ;
+    /// Room to write.
+    pub const WRITE: Events = Events::WRITE;
+    /// An error or a hang-up.
+    pub const ERROR: Events = Events::ERROR;
+
+    /// The loop of this thread, made on first use. Tornado's `IOLoop.current()`.
+    ///
+    /// # Panics
+    /// When the operating system refuses a poller (no descriptors are left); [`IoLoop::new`] gives that as an error.
+    pub fn current() -> Self {
+        Self::current_or_none().unwrap_or_else(|| Self::new().expect("the operating system gives a poller"))
+    }
+
+    /// The loop of this thread, if one exists and is not closed. Tornado's `IOLoop.current(instance=False)`.
+    pub fn current_or_none() -> Option<Self> {
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    }
+
+    /// The same as [`current`](Self::current), as in Tornado since 5.0. What the process-wide singleton of older versions
+    /// was used for, posting work to the main thread, is [`Remote`]'s.
+    pub fn instance() -> Self {
+        Self::current()
+    }
+
+    /// Makes a loop and makes it the thread's current one.
+    ///
+    /// # Errors
+    /// [`LoopError::Poller`] when the operating system refuses a poller.
+    pub fn new() -> Result<Self, LoopError> {
+        Self::build(Rc::new(SystemClock))
+    }
+
+    /// As [`new`](Self::new), with a clock of the caller's.
+    ///
+    /// # Panics
+    /// When the operating system refuses a poller.
+    pub fn with_clock(clock: impl Clock + 'static) -> Self {
+        Self::build(Rc::new(clock)).expect("the operating system gives a poller")
+    }
+
+    fn build(clock: Rc<dyn Clock>) -> Result<Self, LoopError> {
+        let (reactor, waker) = Reactor::new()?;
+        let number = LOOPS_MADE.fetch_add(1, Ordering::Relaxed);
+        let remote = Remote::new(waker);
+        let now = clock.monotonic();
+        let inner = Rc::new(Inner {
+            number,
+            made_by: std::process::id(),
+            running: Cell::new(false),
+            stop: Cell::new(false),
+            closed: Cell::new(false),
+            clock,
+            now: Cell::new(now),
+            epoch: now,
+            callbacks: RefCell::default(),
+            tasks: Tasks::new(number, remote.clone()),
+            // Handles of one loop mean nothing to another.
+            wheel: RefCell::new(Wheel::new(number << 44)),
+            dirty: RefCell::default(),
+            flushing: Cell::default(),
+            reactor,
+            remote,
+            buffers: Buffers::default(),
+            #[cfg(feature = "signal")]
+            signals: Default::default(),
+        });
+        OPEN_LOOPS.fetch_add(1, Ordering::Relaxed);
+        let io_loop = Self { inner };
+        let previous = CURRENT.with(|current| current.replace(Some(io_loop.clone())));
+        drop(previous);
+        Ok(io_loop)
+    }
+
+    /// Makes this loop the thread's current one, as [`start`](Self::start) does while it runs.
+    pub fn make_current(&self) {
+        let previous = CURRENT.with(|current| current.replace(Some(self.clone())));
+        drop(previous);
+    }
+
+    /// Leaves the thread without a current loop. Harmless when there is none.
+    pub fn clear_current() {
+        let previous = CURRENT.with(RefCell::take);
+        drop(previous);
+    }
+
+    /// Whether any thread of this process has a loop that was not closed. Forking is refused then, since parent and child
+    /// would share the poller.
+    pub fn exists_in_process() -> bool {
+        OPEN_LOOPS.load(Ordering::Relaxed) > 0
+    }
+
+    /// Runs the loop until [`stop`](Self::stop). If that was called before, returns at once and clears the request.
+    ///
+    /// # Errors
+    /// [`LoopError::AlreadyRunning`] inside of a running loop, [`LoopError::Closed`], [`LoopError::Forked`] in a child of
+    /// the process that made the loop, [`LoopError::Poller`] if polling fails.
+    pub fn start(&self) -> Result<(), LoopError> {
+        let inner = &*self.inner;
+        if RUNNING.get() {
+            return Err(LoopError::AlreadyRunning);
+        }
+        if inner.closed.get() {
+            return Err(LoopError::Closed);
+        }
+        if inner.made_by != std::process::id() {
+            return Err(LoopError::Forked { made_by: inner.made_by });
+        }
+        let previous = CURRENT.with(|current| current.replace(Some(self.clone())));
+        RUNNING.set(true);
+        inner.running.set(true);
+        let result = inner.run();
+        inner.running.set(false);
+        RUNNING.set(false);
+        inner.stop.set(false);
+        let me = CURRENT.with(|current| current.replace(previous));
+        drop(me);
+        result
+    }
+
+    /// Ends [`start`](Self::start) before it polls the next time; what this turn still has to run runs.
+    pub fn stop(&self) {
+        self.inner.stop.set(true);
+    }
+
+    /// Runs the loop until `future` is done and gives its result.
+    ///
+    /// # Errors
+    /// [`RunSyncError::Stopped`] when somebody stops the loop first, [`RunSyncError::Loop`] when it cannot run.
+    ///
+    /// # Panics
+    /// When the future panics: its panic goes on here.
+    pub fn run_sync<F>(&self, future: F) -> Result<F::Output, RunSyncError>
+    where
+        F: Future + 'static,
+    {
+        self.run_until(None, future)
+    }
+
+    /// [`run_sync`](Self::run_sync) with a limit.
+    ///
+    /// # Errors
+    /// Also [`RunSyncError::Timeout`] when the limit has passed; the future is cancelled then.
+    ///
+    /// # Panics
+    /// When the future panics: its panic goes on here.
+    pub fn run_sync_timeout<F>(&self, timeout: Duration, future: F) -> Result<F::Output, RunSyncError>
+    where
+        F: Future + 'static,
+    {
+        self.run_until(Some(timeout), future)
+    }
+
+    fn run_until<F>(&self, timeout: Option<Duration>, future: F) -> Result<F::Output, RunSyncError>
+    where
+        F: Future + 'static,
+    {
+        let result = Rc::new(Cell::new(None));
+        let stop = self.clone();
+        let task = AbortOnDrop(self.spawn(future));
+        let watcher = self.spawn({
+            let result = result.clone();
+            async move {
+                result.set(Some(task.await));
+                stop.stop();
+            }
+        });
+        let timed_out = Rc::new(Cell::new(false));
+        let limit = timeout.map(|limit| {
+            let (timed_out, stop) = (timed_out.clone(), self.clone());
+            self.call_later(limit, move || {
+                timed_out.set(true);
+                stop.stop();
+            })
+        });
+        let started = self.start();
+        if let Some(handle) = limit {
+            self.remove_timeout(handle);
+        }
+        match result.take() {
+            Some(Ok(output)) => return Ok(output),
+            Some(Err(JoinError::Panicked(payload))) => std::panic::resume_unwind(payload),
+            Some(Err(JoinError::Cancelled)) => return Err(RunSyncError::Loop(LoopError::Closed)),
+            None => {}
+        }
+        // The watcher owns the task: both end here.
+        watcher.abort();
+        started.map_err(RunSyncError::Loop)?;
+        match timeout {
+            Some(limit) if timed_out.get() => Err(RunSyncError::Timeout(limit)),
+            _ => Err(RunSyncError::Stopped),
+        }
+    }
+
+    /// Ends the loop: new work is refused; then tasks are cancelled and dropped, callbacks, timeouts and handlers dropped,
+    /// in this order and until nothing new appears; streams let go of their descriptors; the poller's own are closed.
+    ///
+    /// Wakers and [`Remote`]s that live on, on any thread, are harmless. Closing twice is too. Dropping the last handle
+    /// closes as well.
+    ///
+    /// # Errors
+    /// [`LoopError::AlreadyRunning`] while the loop runs: stop it first.
+    pub fn close(&self) -> Result<(), LoopError> {
+        if self.inner.running.get() {
+            return Err(LoopError::AlreadyRunning);
+        }
+        self.inner.close();
+        let is_me = |current: &mut IoLoop| Rc::ptr_eq(&current.inner, &self.inner);
+        let me = CURRENT.try_with(|current| current.borrow_mut().take_if(is_me)).ok().flatten();
+        drop(me);
+        Ok(())
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.inner.closed.get()
+    }
+
+    /// Calls `handler` with the descriptor and its events whenever it is ready for `events` or has an error.
+    ///
+    /// Level-triggered, as Tornado: a handler that leaves its source ready is called again in the next turn. That costs a
+    /// system call after each run; streams use a [`Registration`](crate::Registration) instead. The descriptor stays the
+    /// caller's, who keeps it open until [`remove_handler`](Self::remove_handler): a handler that owns its
+    /// socket (moved into the closure) does that by itself.
+    ///
+    /// # Errors
+    /// [`LoopError::HandlerExists`] when the descriptor has one already, [`LoopError::Poller`] when the system refuses it.
+    pub fn add_handler(
+        &self,
+        fd: &impl AsFd,
+        events: Events,
+        handler: impl FnMut(RawFd, Events) + 'static,
+    ) -> Result<(), LoopError> {
+        if self.inner.closed.get() {
+            return Err(LoopError::Closed);
+        }
+        self.inner.reactor.add_handler(fd.as_fd().as_raw_fd(), events, Box::new(handler))
+    }
+
+    /// Replaces the set of events that a handler waits for.
+    ///
+    /// # Errors
+    /// [`LoopError::NoHandler`] when the descriptor has none.
+    pub fn update_handler(&self, fd: &impl AsRawFd, events: Events) -> Result<(), LoopError> {
+        self.inner.reactor.update_handler(fd.as_raw_fd(), events)
+    }
+
+    /// Removes a descriptor's handler; events of it that were fetched already are dropped. No error if it had none. May be
+    /// called by the handler itself.
+    pub fn remove_handler(&self, fd: &impl AsRawFd) {
+        self.inner.reactor.remove_handler(fd.as_raw_fd());
+    }
+
+    /// Runs `callback` in the next turn; one added from inside a callback waits for the turn after. A panic in it is
+    /// logged and costs it alone. On a closed loop it is dropped, as in Tornado.
+    pub fn add_callback(&self, callback: impl FnOnce() + 'static) {
+        if self.inner.closed.get() {
+            tracing::debug!("callback dropped: the event loop is closed");
+            return;
+        }
+        self.inner.callbacks.borrow_mut().push_back(Box::new(callback));
+    }
+
+    /// The same as [`add_callback`](Self::add_callback), which in Rust has no error to propagate.
+    pub fn spawn_callback(&self, callback: impl FnOnce() + 'static) {
+        self.add_callback(callback);
+    }
+
+    /// Runs a future on this loop. It gets its first poll in the next round of tasks.
+    ///
+    /// A panic in it is logged and costs it alone. On a closed loop the future is dropped and the handle says
+    /// [`JoinError::Cancelled`].
+    ///
+    /// ```
+    /// use landspout_ioloop::IoLoop;
+    ///
+    /// let io_loop = IoLoop::current();
+    /// let handle = io_loop.spawn(async { 6 * 7 });
+    /// assert_eq!(io_loop.run_sync(handle).unwrap().unwrap(), 42);
+    /// ```
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        self.inner.tasks.spawn(future)
+    }
+
+    /// Runs `callback` after `delay`, never earlier, in the resolution of a millisecond.
+    pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimeoutHandle {
+        self.call_at(self.later(delay), callback)
+    }
+
+    /// Runs `callback` at `when` on the clock of [`now`](Self::now); as soon as possible if that has passed. Those due in
+    /// one turn run by time, then in the order they were added.
+    #[doc(alias = "add_timeout")]
+    pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimeoutHandle {
+        TimeoutHandle(self.inner.arm(when, Action::Call(Box::new(callback))))
+    }
+
+    /// Cancels a planned callback. Allowed after it ran, and from a callback that is due in the same turn.
+    pub fn remove_timeout(&self, timeout: TimeoutHandle) {
+        self.inner.remove_timer(timeout.0);
+    }
+
+    /// The monotonic time of this turn, without a system call. Constant while one callback or task runs.
+    #[inline]
+    pub fn now(&self) -> Instant {
+        self.inner.now.get()
+    }
+
+    /// The time of day, by the loop's clock. Tornado's `IOLoop.time()`.
+    #[doc(alias = "time")]
+    pub fn wall_time(&self) -> SystemTime {
+        self.inner.clock.wall()
+    }
+
+    /// The door for other threads.
+    pub fn remote(&self) -> Remote {
+        self.inner.remote.clone()
+    }
+
+    /// How many timeouts are planned, cancelled ones not counted.
+    pub fn pending_timeouts(&self) -> usize {
+        self.inner.wheel.borrow().len()
+    }
+
+    /// Lends the loop's scratch buffer (64 KiB) for one read of unknown length.
+    #[inline]
+    pub fn with_scratch<T>(&self, f: impl FnOnce(&mut [u8]) -> T) -> T {
+        self.inner.buffers.with_scratch(f)
+    }
+
+    /// An empty buffer from the loop's free list. Give it back when it is empty again.
+    #[inline]
+    pub fn take_buffer(&self) -> Vec<u8> {
+        self.inner.buffers.take()
+    }
+
+    /// Gives a buffer back. One that grew past 8 KiB is freed.
+    #[inline]
+    pub fn give_buffer(&self, buffer: Vec<u8>) {
+        self.inner.buffers.give(buffer);
+    }
+
+    /// The time `delay` from now, read from the clock: a long callback before must not shorten the delay.
+    pub(crate) fn later(&self, delay: Duration) -> Instant {
+        let now = self.inner.clock.monotonic();
+        // Past the range of `Instant` is as good as never: a century.
+        now.checked_add(delay).unwrap_or_else(|| now + Duration::from_secs(3_153_600_000))
+    }
+}
+
+impl fmt::Debug for IoLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IoLoop")
+            .field("number", &self.inner.number)
+            .field("running", &self.inner.running.get())
+            .field("closed", &self.inner.closed.get())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn run(&self) -> Result<(), LoopError> {
+        let mut batch = Vec::new();
+        loop {
+            self.run_callbacks();
+            self.tasks.run(TASK_ROUNDS);
+            self.run_timeouts(&mut batch);
+            self.flush();
+            if self.stop.get() {
+                return Ok(());
+            }
+            self.poll()?;
+        }
+    }
+
+    /// Runs the callbacks that are queued now; those they add wait for the next turn.
+    fn run_callbacks(&self) {
+        let count = self.callbacks.borrow().len();
+        for _ in 0..count {
+            let Some(callback) = self.callbacks.borrow_mut().pop_front() else { return };
+            guarded(callback);
+        }
+    }
+
+    fn run_timeouts(&self, batch: &mut Vec<Key>) {
+        if self.wheel.borrow().len() == 0 {
+            return;
+        }
+        self.now.set(self.clock.monotonic());
+        let now = self.nanos(self.now.get());
+        self.wheel.borrow_mut().expire(now, batch);
+        for key in batch.drain(..) {
+            // An earlier one of the batch may have removed it.
+            let action = self.wheel.borrow_mut().remove(key);
+            match action {
+                Some(Action::Call(callback)) => guarded(callback),
+                Some(Action::Wake(waker)) => waker.wake(),
+                None => {}
+            }
+        }
+    }
+
+    fn flush(&self) {
+        if self.dirty.borrow().is_empty() {
+            return;
+        }
+        let mut flushing = self.flushing.take();
+        std::mem::swap(&mut flushing, &mut *self.dirty.borrow_mut());
+        for target in flushing.drain(..) {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| target.flush())) {
+                tracing::error!("panic while a stream was flushed: {}", panic_message(&*payload));
+            }
+        }
+        self.flushing.set(flushing);
+    }
+
+    fn poll(&self) -> Result<(), LoopError> {
+        let busy = self.tasks.has_ready() || !self.callbacks.borrow().is_empty() || !self.dirty.borrow().is_empty();
+        let deadline = self.next_deadline();
+        let timeout = if busy { Some(Duration::ZERO) } else { self.clock.block_for(deadline) };
+        let arrived = self.reactor.turn(timeout)?;
+        self.now.set(self.clock.monotonic());
+        if arrived.events == 0 && !busy {
+            self.clock.idled(deadline);
+        }
+        if arrived.from_other_threads {
+            let (callbacks, runnables) = self.remote.take();
+            for callback in callbacks {
+                self.callbacks.borrow_mut().push_back(callback);
+            }
+            for runnable in runnables {
+                self.tasks.push(runnable);
+            }
+        }
+        #[cfg(feature = "signal")]
+        if arrived.signals {
+            self.signals.run();
+        }
+        Ok(())
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let nanos = self.wheel.borrow().next_expiration()?;
+        Some(self.epoch + Duration::from_nanos(nanos))
+    }
+
+    pub(crate) fn flush_later(&self, target: Rc<dyn EventTarget>) {
+        self.dirty.borrow_mut().push(target);
+    }
+
+    pub(crate) fn arm(&self, at: Instant, action: Action) -> Key {
+        let key = self.wheel.borrow_mut().insert(self.nanos(at), action);
+        if self.closed.get() {
+            self.remove_timer(key);
+        }
+        key
+    }
+
+    pub(crate) fn remove_timer(&self, key: Key) {
+        let action = self.wheel.borrow_mut().remove(key);
+        drop(action);
+    }
+
+    /// Makes sure that an armed timer wakes `waker`; false if the timer is not armed any more.
+    pub(crate) fn keep_waker(&self, key: Key, waker: &Waker) -> bool {
+        let mut wheel = self.wheel.borrow_mut();
+        if wheel.waker(key).is_some_and(|armed| armed.will_wake(waker)) {
+            return true;
+        }
+        let old = wheel.replace_waker(key, waker.clone());
+        drop(wheel);
+        old.is_some()
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn close(&self) {
+        if self.closed.replace(true) {
+            return;
+        }
+        self.tasks.refuse();
+        loop {
+            let mut any = self.tasks.cancel_all();
+            let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
+            any |= !callbacks.is_empty();
+            for callback in callbacks {
+                guarded(|| drop(callback));
+            }
+            let timers = self.wheel.borrow_mut().drain();
+            any |= !timers.is_empty();
+            for timer in timers {
+                guarded(|| drop(timer));
+            }
+            any |= self.reactor.remove_all();
+            let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
+            any |= !dirty.is_empty();
+            guarded(|| drop(dirty));
+            #[cfg(feature = "signal")]
+            guarded(|| self.signals.close());
+            if !any {
+                break;
+            }
+        }
+        self.tasks.detach_from_thread();
+        let (callbacks, runnables) = self.remote.close();
+        guarded(|| drop((callbacks, runnables)));
+        self.reactor.close();
+        OPEN_LOOPS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Runs foreign code that may panic: the panic is logged and goes no further.
+fn guarded(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        tracing::error!("panic in callback: {}", panic_message(&*payload));
+    }
+}

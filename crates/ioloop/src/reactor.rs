@@ -1,0 +1,288 @@
+//! The poller and what is registered with it.
+//!
+//! Rules: a token carries a generation, so that an event of a source that is gone never reaches its successor in the
+//! same slot; nobody is called while anything here is borrowed.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::RawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Poll};
+use slab::Slab;
+
+use crate::error::{LoopError, panic_message};
+use crate::events::Events;
+use crate::registration::{Readiness, Ready};
+
+/// Events fetched by one poll. More are ready then? The next turn's poll brings them at once.
+const EVENTS_PER_POLL: usize = 1024;
+/// The token of the cross-thread waker.
+const WAKER: mio::Token = mio::Token(usize::MAX);
+/// The token of the signals' pipe.
+#[cfg(feature = "signal")]
+const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
+
+/// Names one registered source: its slot, and the generation of its stay there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token {
+    index: u32,
+    generation: u32,
+}
+
+impl Token {
+    fn to_mio(self) -> mio::Token {
+        mio::Token((self.generation as usize) << 32 | self.index as usize)
+    }
+
+    fn from_mio(token: mio::Token) -> Self {
+        Self { index: token.0 as u32, generation: (token.0 >> 32) as u32 }
+    }
+}
+
+struct Source {
+    generation: u32,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Registration(Rc<Readiness>),
+    Handler(Rc<Handler>),
+}
+
+/// What a user gave to `add_handler`.
+struct Handler {
+    fd: RawFd,
+    events: Cell<Events>,
+    /// Empty while it runs.
+    callback: Cell<Option<Callback>>,
+}
+
+type Callback = Box<dyn FnMut(RawFd, Events)>;
+
+/// What arrived besides the sources' own events.
+#[derive(Default)]
+pub(crate) struct Arrived {
+    pub(crate) events: usize,
+    pub(crate) from_other_threads: bool,
+    #[cfg(feature = "signal")]
+    pub(crate) signals: bool,
+}
+
+pub(crate) struct Reactor {
+    /// `None` once the loop is closed.
+    poll: RefCell<Option<Poll>>,
+    /// Taken out while a batch is dispatched.
+    events: Cell<Option<mio::Events>>,
+    sources: RefCell<Slab<Source>>,
+    handlers: RefCell<HashMap<RawFd, Token>>,
+    next_generation: Cell<u32>,
+}
+
+impl Reactor {
+    /// The reactor and the waker for its `Remote`.
+    pub(crate) fn new() -> io::Result<(Self, mio::Waker)> {
+        let poll = Poll::new()?;
+        let waker = mio::Waker::new(poll.registry(), WAKER)?;
+        let reactor = Self {
+            poll: RefCell::new(Some(poll)),
+            events: Cell::new(Some(mio::Events::with_capacity(EVENTS_PER_POLL))),
+            sources: RefCell::default(),
+            handlers: RefCell::default(),
+            next_generation: Cell::new(0),
+        };
+        Ok((reactor, waker))
+    }
+
+    pub(crate) fn register(&self, fd: RawFd, readiness: Rc<Readiness>) -> Result<Token, LoopError> {
+        self.insert(fd, Interest::READABLE | Interest::WRITABLE, Kind::Registration(readiness))
+    }
+
+    pub(crate) fn deregister(&self, fd: RawFd) {
+        if let Some(poll) = &*self.poll.borrow() {
+            if let Err(error) = poll.registry().deregister(&mut SourceFd(&fd)) {
+                // The descriptor was closed before, as Tornado's users do: the system has forgotten it by itself.
+                tracing::debug!("descriptor {fd} was not registered: {error}");
+            }
+        }
+    }
+
+    /// Frees a source's slot; its events reach nobody from here on.
+    pub(crate) fn forget(&self, token: Token) {
+        let removed = {
+            let mut sources = self.sources.borrow_mut();
+            match sources.get(token.index as usize) {
+                Some(source) if source.generation == token.generation => sources.try_remove(token.index as usize),
+                _ => None,
+            }
+        };
+        drop(removed);
+    }
+
+    pub(crate) fn add_handler(&self, fd: RawFd, events: Events, callback: Callback) -> Result<(), LoopError> {
+        if self.handlers.borrow().contains_key(&fd) {
+            return Err(LoopError::HandlerExists(fd));
+        }
+        let handler = Handler { fd, events: Cell::new(events), callback: Cell::new(Some(callback)) };
+        let token = self.insert(fd, events.interest(), Kind::Handler(Rc::new(handler)))?;
+        self.handlers.borrow_mut().insert(fd, token);
+        Ok(())
+    }
+
+    pub(crate) fn update_handler(&self, fd: RawFd, events: Events) -> Result<(), LoopError> {
+        let token = self.handlers.borrow().get(&fd).copied().ok_or(LoopError::NoHandler(fd))?;
+        if let Some(Kind::Handler(handler)) = self.find(token) {
+            self.reregister(&handler, events, token)?;
+            handler.events.set(events);
+        }
+        Ok(())
+    }
+
+    /// False if the descriptor had no handler.
+    pub(crate) fn remove_handler(&self, fd: RawFd) -> bool {
+        let Some(token) = self.handlers.borrow_mut().remove(&fd) else { return false };
+        self.deregister(fd);
+        self.forget(token);
+        true
+    }
+
+    /// Waits for events and dispatches them.
+    pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<Arrived> {
+        let Some(mut events) = self.events.take() else { return Ok(Arrived::default()) };
+        let polled = match &mut *self.poll.borrow_mut() {
+            Some(poll) => poll.poll(&mut events, timeout),
+            None => Ok(()),
+        };
+        let mut arrived = Arrived::default();
+        let result = match polled {
+            Ok(()) => {
+                for event in &events {
+                    arrived.events += 1;
+                    match event.token() {
+                        WAKER => arrived.from_other_threads = true,
+                        #[cfg(feature = "signal")]
+                        SIGNALS => arrived.signals = true,
+                        token => self.dispatch(Token::from_mio(token), event),
+                    }
+                }
+                Ok(arrived)
+            }
+            // A signal handler ran, or a debugger looked: the next turn polls again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(arrived),
+            Err(error) => Err(error),
+        };
+        events.clear();
+        self.events.set(Some(events));
+        result
+    }
+
+    #[cfg(feature = "signal")]
+    pub(crate) fn register_signals(&self, source: &mut dyn mio::event::Source) -> Result<(), LoopError> {
+        let poll = self.poll.borrow();
+        let poll = poll.as_ref().ok_or(LoopError::Closed)?;
+        source.register(poll.registry(), SIGNALS, Interest::READABLE)?;
+        Ok(())
+    }
+
+    /// Takes every source out; true if there was any. Targets are told to let go of their descriptors.
+    pub(crate) fn remove_all(&self) -> bool {
+        let sources = std::mem::take(&mut *self.sources.borrow_mut());
+        self.handlers.borrow_mut().clear();
+        let any = !sources.is_empty();
+        for (_, source) in sources {
+            let released = catch_unwind(AssertUnwindSafe(|| match source.kind {
+                Kind::Registration(readiness) => {
+                    if let Some(target) = readiness.target() {
+                        target.loop_closed();
+                    }
+                }
+                Kind::Handler(handler) => drop(handler),
+            }));
+            if let Err(payload) = released {
+                tracing::error!("panic while a handler was dropped: {}", panic_message(&*payload));
+            }
+        }
+        any
+    }
+
+    /// Frees the poller's descriptor.
+    pub(crate) fn close(&self) {
+        self.poll.borrow_mut().take();
+    }
+
+    fn insert(&self, fd: RawFd, interest: Interest, kind: Kind) -> Result<Token, LoopError> {
+        let poll = self.poll.borrow();
+        let poll = poll.as_ref().ok_or(LoopError::Closed)?;
+        let mut sources = self.sources.borrow_mut();
+        let slot = sources.vacant_entry();
+        let generation = self.next_generation.get();
+        // The two highest generations would, with the highest indices, collide with the tokens above.
+        self.next_generation.set(if generation >= u32::MAX - 2 { 0 } else { generation + 1 });
+        let token = Token { index: slot.key() as u32, generation };
+        poll.registry().register(&mut SourceFd(&fd), token.to_mio(), interest)?;
+        slot.insert(Source { generation, kind });
+        Ok(token)
+    }
+
+    fn find(&self, token: Token) -> Option<Kind> {
+        let sources = self.sources.borrow();
+        let source = sources.get(token.index as usize)?;
+        (source.generation == token.generation).then(|| source.kind.clone())
+    }
+
+    #[inline]
+    fn dispatch(&self, token: Token, event: &mio::event::Event) {
+        match self.find(token) {
+            Some(Kind::Registration(readiness)) => {
+                let ready = Ready::of_event(event);
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| readiness.raise(ready))) {
+                    tracing::error!("panic in an event target: {}", panic_message(&*payload));
+                }
+            }
+            Some(Kind::Handler(handler)) => self.run_handler(token, &handler, Ready::of_event(event)),
+            // Removed by an earlier handler of this batch, or closed since the poll.
+            None => {}
+        }
+    }
+
+    fn run_handler(&self, token: Token, handler: &Handler, ready: Ready) {
+        let mut events = Events::NONE;
+        if ready.contains(Ready::READABLE) {
+            events |= Events::READ;
+        }
+        if ready.contains(Ready::WRITABLE) {
+            events |= Events::WRITE;
+        }
+        events = events.intersection(handler.events.get());
+        if ready.intersects(Ready::ERROR | Ready::WRITE_CLOSED) {
+            events |= Events::ERROR;
+        }
+        if events.is_empty() {
+            return;
+        }
+        let Some(mut callback) = handler.callback.take() else { return };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(handler.fd, events))) {
+            tracing::error!("panic in the handler of descriptor {}: {}", handler.fd, panic_message(&*payload));
+        }
+        // A handler that removed itself is dropped here, after it returned.
+        if self.find(token).is_some() {
+            handler.callback.set(Some(callback));
+            // Level semantics: what the handler left is reported again. This is their price.
+            if let Err(error) = self.reregister(handler, handler.events.get(), token) {
+                tracing::warn!("descriptor {} cannot be watched any more: {error}", handler.fd);
+            }
+        }
+    }
+
+    fn reregister(&self, handler: &Handler, events: Events, token: Token) -> Result<(), LoopError> {
+        let poll = self.poll.borrow();
+        let poll = poll.as_ref().ok_or(LoopError::Closed)?;
+        poll.registry().reregister(&mut SourceFd(&handler.fd), token.to_mio(), events.interest())?;
+        Ok(())
+    }
+}

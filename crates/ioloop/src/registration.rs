@@ -1,0 +1,285 @@
+//! The second door to the poller, for streams and listeners: readiness flags and wakers.
+//!
+//! A handler (`IoLoop::add_handler`) keeps Tornado's level-triggered contract and pays a system call for it each time. A
+//! `Registration` is edge-triggered: one registration for both directions over the whole life of a connection, never
+//! renewed. Its owner reads until the transport is drained, clears the flag, and is told of the next edge.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::ops::BitOr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use crate::error::LoopError;
+use crate::ioloop::{Inner, IoLoop};
+use crate::reactor::Token;
+
+/// A set of readiness flags.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ready(u8);
+
+impl Ready {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// A read may bring something: data, the end, or an error.
+    pub const READABLE: Self = Self(1);
+    /// A write may take something, or fail.
+    pub const WRITABLE: Self = Self(2);
+    /// The peer has closed its writing side: after the data that is still there comes the end.
+    pub const READ_CLOSED: Self = Self(4);
+    /// The connection is gone: what is written reaches nobody.
+    pub const WRITE_CLOSED: Self = Self(8);
+    /// The descriptor has an error to tell.
+    pub const ERROR: Self = Self(16);
+
+    /// Whether every flag of `other` is set.
+    #[inline]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether any flag of `other` is set.
+    #[inline]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// "Readable" follows from the end and from an error, and so does "writable": a pipe's hang-up can come alone.
+    #[inline]
+    pub(crate) fn of_event(event: &mio::event::Event) -> Self {
+        let mut ready = Self::NONE;
+        if event.is_readable() {
+            ready = ready | Self::READABLE;
+        }
+        if event.is_writable() {
+            ready = ready | Self::WRITABLE;
+        }
+        if event.is_read_closed() {
+            ready = ready | Self::READ_CLOSED | Self::READABLE;
+        }
+        if event.is_write_closed() {
+            ready = ready | Self::WRITE_CLOSED | Self::WRITABLE;
+        }
+        if event.is_error() {
+            ready = ready | Self::ERROR | Self::READABLE | Self::WRITABLE;
+        }
+        ready
+    }
+}
+
+impl BitOr for Ready {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Self::READABLE, "READABLE"),
+            (Self::WRITABLE, "WRITABLE"),
+            (Self::READ_CLOSED, "READ_CLOSED"),
+            (Self::WRITE_CLOSED, "WRITE_CLOSED"),
+            (Self::ERROR, "ERROR"),
+        ];
+        f.debug_set().entries(names.iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, name)| name)).finish()
+    }
+}
+
+/// What a loop calls without anybody polling a future: the owner of a [`Registration`], usually a stream.
+pub trait EventTarget {
+    /// A flag of the registration's [`watch`](Registration::watch) set was raised.
+    fn ready(self: Rc<Self>, ready: Ready);
+
+    /// The turn ends: write what is buffered. Called once after each [`Registration::flush_later`].
+    fn flush(self: Rc<Self>);
+
+    /// The loop closes: let go of the descriptor.
+    fn loop_closed(self: Rc<Self>);
+}
+
+/// One source of readiness on a loop. See the crate's introduction, "Two doors to the poller".
+///
+/// It borrows the descriptor only while it is made and never closes it. Dropping it, which costs no system call, is
+/// for an owner who closes the descriptor next; [`deregister`](Self::deregister) is for one who keeps it.
+pub struct Registration {
+    io_loop: Weak<Inner>,
+    readiness: Rc<Readiness>,
+    token: Option<Token>,
+}
+
+/// The state that the loop and the registration's owner share.
+#[derive(Default)]
+pub(crate) struct Readiness {
+    flags: Cell<u8>,
+    /// Flags for which the target is called.
+    watch: Cell<u8>,
+    reader: Cell<Option<Waker>>,
+    writer: Cell<Option<Waker>>,
+    target: RefCell<Option<Weak<dyn EventTarget>>>,
+}
+
+impl Readiness {
+    /// Raises flags and tells whom it concerns.
+    #[inline]
+    pub(crate) fn raise(&self, ready: Ready) {
+        self.flags.set(self.flags.get() | ready.0);
+        if ready.contains(Ready::READABLE) {
+            if let Some(waker) = self.reader.take() {
+                waker.wake();
+            }
+        }
+        if ready.contains(Ready::WRITABLE) {
+            if let Some(waker) = self.writer.take() {
+                waker.wake();
+            }
+        }
+        if ready.0 & self.watch.get() != 0 {
+            if let Some(target) = self.target() {
+                target.ready(ready);
+            }
+        }
+    }
+
+    pub(crate) fn target(&self) -> Option<Rc<dyn EventTarget>> {
+        self.target.borrow().as_ref().and_then(Weak::upgrade)
+    }
+}
+
+impl Registration {
+    /// Registers a descriptor for both directions, edge-triggered. `assumed` are the flags it starts with: a connected
+    /// socket is as good as always writable, and to assume it readable costs a read that finds nothing.
+    ///
+    /// # Errors
+    /// [`LoopError::Poller`] when the operating system refuses the descriptor (a regular file, or one registered already),
+    /// [`LoopError::Closed`] on a closed loop.
+    pub fn new(io_loop: &IoLoop, fd: BorrowedFd<'_>, assumed: Ready) -> Result<Self, LoopError> {
+        let readiness = Rc::new(Readiness::default());
+        readiness.flags.set(assumed.0);
+        let token = io_loop.inner.reactor.register(fd.as_raw_fd(), readiness.clone())?;
+        Ok(Self { io_loop: Rc::downgrade(&io_loop.inner), readiness, token: Some(token) })
+    }
+
+    /// A registration without a source: whoever simulates a transport raises its flags by [`raise`](Self::raise).
+    pub fn detached(io_loop: &IoLoop, assumed: Ready) -> Self {
+        let readiness = Rc::new(Readiness::default());
+        readiness.flags.set(assumed.0);
+        Self { io_loop: Rc::downgrade(&io_loop.inner), readiness, token: None }
+    }
+
+    /// The loop, unless it is gone.
+    #[inline]
+    pub fn io_loop(&self) -> Option<IoLoop> {
+        self.io_loop.upgrade().map(|inner| IoLoop { inner })
+    }
+
+    /// The flags that are up.
+    #[inline]
+    pub fn ready(&self) -> Ready {
+        Ready(self.readiness.flags.get())
+    }
+
+    /// Takes flags down, after a read or write that showed the transport to be drained or full.
+    #[inline]
+    pub fn clear(&self, ready: Ready) {
+        self.readiness.flags.set(self.readiness.flags.get() & !ready.0);
+    }
+
+    /// Puts flags up, wakes who waits for them and calls the target if it watches them, as an event would.
+    pub fn raise(&self, ready: Ready) {
+        self.readiness.raise(ready);
+    }
+
+    /// Ready when [`Ready::READABLE`] is up; otherwise the task is woken when it goes up. One task at a time.
+    #[inline]
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ready().contains(Ready::READABLE) {
+            return Poll::Ready(());
+        }
+        store(&self.readiness.reader, cx.waker());
+        Poll::Pending
+    }
+
+    /// Ready when [`Ready::WRITABLE`] is up; otherwise the task is woken when it goes up. One task at a time.
+    #[inline]
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ready().contains(Ready::WRITABLE) {
+            return Poll::Ready(());
+        }
+        store(&self.readiness.writer, cx.waker());
+        Poll::Pending
+    }
+
+    /// Has the task woken at the next read event, whatever the flags say now.
+    #[inline]
+    pub fn wake_on_read(&self, cx: &mut Context<'_>) {
+        store(&self.readiness.reader, cx.waker());
+    }
+
+    /// Wakes the task that waits to read, for a reason of the owner's.
+    pub fn wake_reader(&self) {
+        if let Some(waker) = self.readiness.reader.take() {
+            waker.wake();
+        }
+    }
+
+    /// Whom the loop calls. Held weakly.
+    pub fn set_target(&self, target: Weak<dyn EventTarget>) {
+        let old = self.readiness.target.replace(Some(target));
+        drop(old);
+    }
+
+    /// For which flags the loop calls the target.
+    #[inline]
+    pub fn watch(&self, flags: Ready) {
+        self.readiness.watch.set(flags.0);
+    }
+
+    /// Has `target` flushed once before the loop polls next.
+    #[inline]
+    pub fn flush_later(&self, target: Rc<dyn EventTarget>) {
+        if let Some(inner) = self.io_loop.upgrade() {
+            inner.flush_later(target);
+        }
+    }
+
+    /// Takes the descriptor out of the poller, for an owner who keeps it open. Nothing is reported any more.
+    pub fn deregister(mut self, fd: BorrowedFd<'_>) {
+        if let (Some(inner), Some(token)) = (self.io_loop.upgrade(), self.token.take()) {
+            inner.reactor.deregister(fd.as_raw_fd());
+            inner.reactor.forget(token);
+        }
+    }
+}
+
+/// Keeps the waker unless the same task's is there already.
+#[inline]
+fn store(slot: &Cell<Option<Waker>>, waker: &Waker) {
+    let old = slot.take();
+    match old {
+        Some(old) if old.will_wake(waker) => slot.set(Some(old)),
+        old => {
+            slot.set(Some(waker.clone()));
+            drop(old);
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if let (Some(inner), Some(token)) = (self.io_loop.upgrade(), self.token.take()) {
+            // The poller's own entry dies with the descriptor; until then its events name a token that is nobody's.
+            inner.reactor.forget(token);
+        }
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").field("ready", &self.ready()).field("token", &self.token).finish()
+    }
+}

@@ -1,0 +1,135 @@
+//! The one door by which other threads reach a loop.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
+
+use async_task::Runnable;
+
+use crate::error::LoopError;
+
+/// A handle of a loop for other threads: `Send`, `Sync`, cheap to clone, and harmless once the loop is gone.
+///
+/// Everything else of a loop stays on its thread. In Tornado, `IOLoop.add_callback` is itself the thread-safe method.
+///
+/// ```
+/// use landspout_ioloop::IoLoop;
+///
+/// let io_loop = IoLoop::current();
+/// let remote = io_loop.remote();
+/// let worker = std::thread::spawn(move || {
+///     remote.add_callback(|| IoLoop::current().stop()).unwrap();
+/// });
+/// io_loop.start().unwrap();
+/// worker.join().unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Remote {
+    shared: Arc<Shared>,
+}
+
+/// A callback that crosses threads.
+pub(crate) type RemoteCallback = Box<dyn FnOnce() + Send>;
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// A wake-up is under way: one system call serves all that is queued until the loop looks.
+    notified: AtomicBool,
+    owner: ThreadId,
+}
+
+struct Queue {
+    callbacks: Vec<RemoteCallback>,
+    runnables: Vec<Runnable>,
+    /// `None` once the loop is closed. Held here, not in the loop, so that closing can free its descriptor while handles
+    /// live on.
+    waker: Option<mio::Waker>,
+}
+
+impl Remote {
+    pub(crate) fn new(waker: mio::Waker) -> Self {
+        let queue = Queue { callbacks: Vec::new(), runnables: Vec::new(), waker: Some(waker) };
+        let shared =
+            Shared { queue: Mutex::new(queue), notified: AtomicBool::new(false), owner: std::thread::current().id() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Runs `callback` on the loop's thread in one of its next turns.
+    ///
+    /// # Errors
+    /// [`LoopError::Closed`] when the loop was closed; the callback is dropped. A loop that is closed later drops what
+    /// did not run by then.
+    pub fn add_callback(&self, callback: impl FnOnce() + Send + 'static) -> Result<(), LoopError> {
+        let mut queue = self.lock();
+        if queue.waker.is_none() {
+            drop(queue);
+            return Err(LoopError::Closed);
+        }
+        queue.callbacks.push(Box::new(callback));
+        self.notify(&queue);
+        Ok(())
+    }
+
+    /// Makes the loop stop after the turn in which it learns of it.
+    ///
+    /// # Errors
+    /// [`LoopError::Closed`] when the loop was closed.
+    pub fn stop(&self) -> Result<(), LoopError> {
+        self.add_callback(|| crate::IoLoop::current().stop())
+    }
+
+    pub(crate) fn push_runnable(&self, runnable: Runnable) {
+        let mut queue = self.lock();
+        if queue.waker.is_some() {
+            queue.runnables.push(runnable);
+            self.notify(&queue);
+            return;
+        }
+        drop(queue);
+        if std::thread::current().id() == self.shared.owner {
+            drop(runnable);
+        } else {
+            // Dropping it would drop a future that is not `Send` on this thread, which async-task answers with a panic.
+            // Only a wake that raced with the loop's end comes here; it leaks the shell of one task.
+            std::mem::forget(runnable);
+        }
+    }
+
+    /// Takes what came in, and lets the next arrival wake the loop again.
+    pub(crate) fn take(&self) -> (Vec<RemoteCallback>, Vec<Runnable>) {
+        let mut queue = self.lock();
+        self.shared.notified.store(false, Ordering::Release);
+        (std::mem::take(&mut queue.callbacks), std::mem::take(&mut queue.runnables))
+    }
+
+    pub(crate) fn take_runnables(&self) -> Vec<Runnable> {
+        std::mem::take(&mut self.lock().runnables)
+    }
+
+    /// Refuses everything from here on, frees the waker's descriptor, and hands out what is left to be dropped.
+    pub(crate) fn close(&self) -> (Vec<RemoteCallback>, Vec<Runnable>) {
+        let waker = self.lock().waker.take();
+        drop(waker);
+        self.take()
+    }
+
+    fn notify(&self, queue: &Queue) {
+        if !self.shared.notified.swap(true, Ordering::AcqRel) {
+            if let Some(Err(error)) = queue.waker.as_ref().map(mio::Waker::wake) {
+                tracing::error!("cannot wake the event loop: {error}");
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while the lock is held; a poisoned queue would still be whole.
+        self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("closed", &self.lock().waker.is_none()).finish()
+    }
+}

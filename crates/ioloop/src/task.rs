@@ -1,0 +1,242 @@
+//! Tasks: futures that a loop runs on its thread.
+//!
+//! A task is an `async-task` allocation that holds its future and travels as a `Runnable` through the ready queue of its
+//! loop. A wake on the loop's thread is a push; from another thread it goes through [`Remote`]. The loop also keeps
+//! a waker of every live task, so that closing it can cancel them all.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use async_task::{FallibleTask, Runnable};
+use pin_project_lite::pin_project;
+use slab::Slab;
+
+use crate::error::{JoinError, panic_message};
+use crate::remote::Remote;
+
+/// Runnables of one loop, waiting for their poll.
+pub(crate) type ReadyQueue = RefCell<VecDeque<Runnable>>;
+
+thread_local! {
+    /// The ready queues of the loops that live on this thread, by loop number: nearly always one.
+    static READY: RefCell<Vec<(u64, Rc<ReadyQueue>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The tasks of one loop.
+pub(crate) struct Tasks {
+    loop_number: u64,
+    ready: Rc<ReadyQueue>,
+    live: Rc<LiveTasks>,
+    remote: Remote,
+    accepting: Cell<bool>,
+}
+
+/// A waker of each task that is neither done nor cancelled.
+type LiveTasks = RefCell<Slab<Waker>>;
+
+impl Tasks {
+    pub(crate) fn new(loop_number: u64, remote: Remote) -> Self {
+        let ready = Rc::new(ReadyQueue::default());
+        READY.with(|queues| queues.borrow_mut().push((loop_number, ready.clone())));
+        Self { loop_number, ready, live: Rc::default(), remote, accepting: Cell::new(true) }
+    }
+
+    pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        if !self.accepting.get() {
+            return JoinHandle { task: None };
+        }
+        let mut live = self.live.borrow_mut();
+        let slot = live.vacant_entry();
+        let entry = LiveEntry { live: Rc::downgrade(&self.live), key: slot.key() };
+        let guarded = Guarded { future, _entry: entry };
+        let (loop_number, remote) = (self.loop_number, self.remote.clone());
+        let schedule = move |runnable| schedule(loop_number, &remote, runnable);
+        let (runnable, task) = async_task::spawn_local(guarded, schedule);
+        slot.insert(runnable.waker());
+        drop(live);
+        runnable.schedule();
+        JoinHandle { task: Some(task.fallible()) }
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.borrow().is_empty()
+    }
+
+    /// Polls the ready tasks, and those that these make ready, for at most `rounds` rounds.
+    pub(crate) fn run(&self, rounds: usize) {
+        for _ in 0..rounds {
+            let count = self.ready.borrow().len();
+            if count == 0 {
+                return;
+            }
+            for _ in 0..count {
+                let Some(runnable) = self.pop() else { return };
+                // The poll itself is guarded; this catches a panic in the drop of a future or of a result.
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| runnable.run())) {
+                    tracing::error!("panic while a task was dropped: {}", panic_message(&*payload));
+                }
+            }
+        }
+    }
+
+    /// Takes in a runnable that another thread woke.
+    pub(crate) fn push(&self, runnable: Runnable) {
+        self.ready.borrow_mut().push_back(runnable);
+    }
+
+    /// From here on new tasks are refused: their handles say that they were cancelled.
+    pub(crate) fn refuse(&self) {
+        self.accepting.set(false);
+    }
+
+    /// Cancels every live task and drops its future. True if there was any.
+    pub(crate) fn cancel_all(&self) -> bool {
+        let live: Vec<Waker> = self.live.borrow().iter().map(|(_, waker)| waker.clone()).collect();
+        let mut any = !live.is_empty();
+        for waker in live {
+            // A woken task comes back as a runnable, and dropping a runnable drops the future.
+            waker.wake();
+        }
+        for runnable in self.remote.take_runnables() {
+            self.push(runnable);
+        }
+        while let Some(runnable) = self.pop() {
+            any = true;
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(runnable))) {
+                tracing::error!("panic while a task was cancelled: {}", panic_message(&*payload));
+            }
+        }
+        any
+    }
+
+    /// No wake reaches the queue any more.
+    pub(crate) fn detach_from_thread(&self) {
+        let _ = READY.try_with(|queues| queues.borrow_mut().retain(|(number, _)| *number != self.loop_number));
+    }
+
+    fn pop(&self) -> Option<Runnable> {
+        self.ready.borrow_mut().pop_front()
+    }
+}
+
+/// What a wake does.
+fn schedule(loop_number: u64, remote: &Remote, runnable: Runnable) {
+    let mut runnable = Some(runnable);
+    // `try_with`: a waker may fire while its thread's locals are being destroyed.
+    let _ = READY.try_with(|queues| {
+        if let Some((_, queue)) = queues.borrow().iter().find(|(number, _)| *number == loop_number) {
+            queue.borrow_mut().extend(runnable.take());
+        }
+    });
+    if let Some(runnable) = runnable {
+        remote.push_runnable(runnable);
+    }
+}
+
+pin_project! {
+    /// A task's future: a panic ends this task alone, and the end, however it comes, strikes it off the live ones.
+    struct Guarded<F> {
+        #[pin]
+        future: F,
+        _entry: LiveEntry,
+    }
+}
+
+impl<F: Future> Future for Guarded<F> {
+    type Output = Result<F::Output, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let future = self.project().future;
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(payload) => {
+                tracing::error!("panic in task: {}", panic_message(&*payload));
+                Poll::Ready(Err(JoinError::Panicked(payload)))
+            }
+        }
+    }
+}
+
+struct LiveEntry {
+    live: Weak<LiveTasks>,
+    key: usize,
+}
+
+impl Drop for LiveEntry {
+    fn drop(&mut self) {
+        let waker = self.live.upgrade().and_then(|live| live.borrow_mut().try_remove(self.key));
+        drop(waker);
+    }
+}
+
+/// The result of a task that is still to come.
+///
+/// Dropping the handle leaves the task running, as a Tornado future that nobody awaits; [`abort`](Self::abort) ends it.
+///
+/// # Cancel safety
+/// Dropping the handle while awaiting it loses nothing but the result.
+pub struct JoinHandle<T> {
+    /// `None`: the loop was closed already.
+    task: Option<FallibleTask<Result<T, JoinError>>>,
+}
+
+impl<T> JoinHandle<T> {
+    /// Cancels the task: its future is dropped on its loop, at the next turn at the latest.
+    pub fn abort(mut self) {
+        // Dropping the task (where `detach` would let it run on) cancels it.
+        drop(self.task.take());
+    }
+
+    /// Whether the result is there, or will never be.
+    pub fn is_finished(&self) -> bool {
+        self.task.as_ref().is_none_or(FallibleTask::is_finished)
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(task) = &mut self.task else { return Poll::Ready(Err(JoinError::Cancelled)) };
+        Pin::new(task).poll(cx).map(|outcome| outcome.unwrap_or(Err(JoinError::Cancelled)))
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.detach();
+        }
+    }
+}
+
+/// A handle whose drop ends the task, for a task that has a single owner.
+pub(crate) struct AbortOnDrop<T>(pub(crate) JoinHandle<T>);
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        drop(self.0.task.take());
+    }
+}
+
+impl<T> std::fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JoinHandle").field("finished", &self.is_finished()).finish()
+    }
+}
