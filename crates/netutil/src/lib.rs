@@ -1,2 +1,50 @@
-//! Listening sockets that are right the first time (Tornado's netutil): bind_sockets, bind_unix_socket, add_accept_handler
+//! Listening sockets that are right the first time (Tornado's `netutil`).
+//!
+//! [`bind_sockets`] opens one listener per address of a host, all on one port, dual stack, and closes everything it opened
+//! when one of them fails. [`bind_unix_socket`] gives the socket file its mode before anyone can connect and never steals
+//! the file of a live server by accident. With the feature `ioloop`, `add_accept_handler` accepts connections on the
+//! loop of this thread. Without it this crate knows no loop: what comes out are std's own listeners, non-blocking and
+//! close-on-exec, ready for any reactor, for a thread with [`set_nonblocking(false)`](std::net::TcpListener::set_nonblocking),
+//! or for forked children.
+//!
+//! ```
+//! # fn main() -> Result<(), landspout_netutil::BindError> {
+//! // Port 0: the first address picks a free port, every other address listens on the same one.
+//! let sockets = landspout_netutil::bind_sockets(0, None)?;
+//! let port = sockets[0].local_addr().unwrap().port();
+//! assert!(sockets.iter().all(|socket| socket.local_addr().unwrap().port() == port));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Differences from Tornado
+//!
+//! - **Port 0 on several families.** Tornado fails now and then with `EADDRINUSE`, when the number that IPv4 picked is taken
+//!   on IPv6 (Tornado issue 1860). Here the whole set is closed and another number is tried.
+//! - **A failed bind leaks nothing.** Sockets that were opened before the one that failed are closed before the error returns;
+//!   Tornado leaves them to the garbage collector.
+//! - **No `flags` argument.** Names are resolved by std ([`ToSocketAddrs`](std::net::ToSocketAddrs), that is `getaddrinfo`),
+//!   which takes no `AI_*` flags. `AI_ADDRCONFIG` is off, as in Tornado. An unknown family is impossible: see [`AddressFamily`].
+//! - **An empty result is an error.** When the family has no address left, [`BindError::NoAddress`] says so; Tornado returns
+//!   an empty list for a family the kernel lacks, and the server listens nowhere.
+//! - **The mode of a Unix socket.** Tornado's file has the mode that the umask leaves until `chmod`. Here, on Linux, it
+//!   never has more than was asked for, and everywhere nobody can connect before the mode is right: the socket listens last.
+//! - **A live Unix socket is not stolen.** Tornado unlinks whatever socket file is there (Tornado issue 2823). Here a file
+//!   that somebody listens on gives [`BindError::InUse`]; [`UnixBindOptions::replace_live`] brings Tornado's behaviour back.
+//!   A symbolic link is not a socket, wherever it points.
+//! - **[`is_valid_ip`] is strict.** Tornado asks `getaddrinfo`, which takes `"1"`, `"127.1"`, `"0x7f.1"`, `"01.02.03.04"`
+//!   (the shapes of `inet_aton`, none of them in RFC 3986, section 3.2.2) and scoped addresses like `"fe80::1%lo"` (RFC 4007,
+//!   section 11: meaningful on one node only). Here they are no IP addresses.
 #![forbid(unsafe_code)]
+
+mod bind;
+mod error;
+mod ip;
+mod listener;
+mod unix;
+
+pub use bind::{AddressFamily, BindOptions, DEFAULT_BACKLOG, bind_sockets};
+pub use error::BindError;
+pub use ip::is_valid_ip;
+pub use listener::{Connection, Listener, PeerAddress};
+pub use unix::{UnixBindOptions, bind_unix_socket};
