@@ -157,7 +157,7 @@ fn a_file_we_may_not_connect_to_needs_force() {
     let directory = Directory::new("denied");
     let path = directory.join("s");
     drop(bind_unix_socket(&path).unwrap());
-    fs::set_permissions(&path, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
     match bind_unix_socket(&path) {
         // root may connect to anything, and finds that nobody is there.
         Ok(_) => {}
