@@ -1,2 +1,59 @@
-//! Buffered, cancel-safe, non-blocking streams (Tornado's iostream) over TCP, Unix sockets and pipes
+//! Buffered, non-blocking streams: Tornado's `iostream`.
+//!
+//! [`IoStream`] reads by count, delimiter or end, writes without waiting, and tells when it is closed. It is one concrete type
+//! over any [`Transport`]: TCP, Unix-domain sockets, pipes, or one of your own.
+//!
+//! ```
+//! use landspout_ioloop::IoLoop;
+//! use landspout_iostream::{IoStream, StreamOptions};
+//! use std::net::TcpListener;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let address = listener.local_addr()?;
+//! IoLoop::current().run_sync(async move {
+//!     let client = IoStream::connect(address).await?;
+//!     let server = IoStream::from_tcp(listener.accept().unwrap().0, StreamOptions::new()).unwrap();
+//!     client.write(b"hello\n")?;
+//!     assert_eq!(server.read_until(b"\n", Some(100)).await?, &b"hello\n"[..]);
+//!     Ok::<_, landspout_iostream::StreamError>(())
+//! })??;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Reading
+//! A read looks at the buffer first, then reads the transport without waiting, and registers nothing: a stream has one
+//! registration for its whole life. One read at a time. Dropping a read's future consumes nothing.
+//!
+//! # Writing
+//! [`write`](IoStream::write) appends to the stream's buffer, and the loop flushes every written stream once a turn, before it
+//! polls: many small writes leave in one system call. Large writes go to the kernel at once, from where they are.
+//!
+//! # Memory
+//! A stream without unread or unsent bytes holds no buffer: its memory comes from the loop's free list and goes back there.
+//!
+//! # Differences from Tornado
+//! - Cancelling a read loses no data (Tornado consumes and discards it).
+//! - When the peer's end is read while bytes are still to be sent, these are sent before the stream closes.
+//! - Bytes that were accepted survive the last handle; `close()` sends what the kernel takes.
+//! - A read past `max_buffer_size` is refused as such, with the stream left open.
+//! - A close callback that is set on a closed stream runs.
+//! - A second read while one waits gives [`StreamError::AlreadyReading`].
+//! - Host names are not resolved here: `connect` takes addresses, so that it never blocks.
 #![forbid(unsafe_code)]
+
+mod buffer;
+mod error;
+mod inner;
+mod read;
+mod stream;
+mod transport;
+mod transports;
+mod write;
+
+pub use error::{CloseCause, StreamError};
+pub use read::ReadTarget;
+pub use stream::{IoStream, StreamOptions};
+pub use transport::Transport;
+pub use write::Written;

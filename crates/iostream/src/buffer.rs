@@ -1,0 +1,128 @@
+//! Bytes in order: appended at the end, consumed at the front.
+
+use bytes::Bytes;
+
+/// Results from this size on leave the buffer without being copied, if they are all of it.
+const GIVE_AWAY: usize = 2048;
+
+/// A byte queue over one `Vec`.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    bytes: Vec<u8>,
+    /// What lies before is consumed.
+    start: usize,
+}
+
+impl Buffer {
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.len() == self.start
+    }
+
+    /// Whether there is memory to append to.
+    #[inline]
+    pub(crate) fn has_memory(&self) -> bool {
+        self.bytes.capacity() != 0
+    }
+
+    /// Gives the queue memory; only for one that has none.
+    pub(crate) fn adopt(&mut self, memory: Vec<u8>) {
+        debug_assert!(!self.has_memory());
+        self.bytes = memory;
+    }
+
+    /// Takes the memory away, consumed bytes and all.
+    #[inline]
+    pub(crate) fn take_memory(&mut self) -> Vec<u8> {
+        self.start = 0;
+        std::mem::take(&mut self.bytes)
+    }
+
+    #[inline]
+    pub(crate) fn extend(&mut self, data: &[u8]) {
+        if self.start > 0 && self.bytes.len() + data.len() > self.bytes.capacity() {
+            // Make room by moving what is left to the front; at most as much work as growing would be.
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(data);
+    }
+
+    /// Lets `compose` append to the queue.
+    #[inline]
+    pub(crate) fn append_with<T>(&mut self, compose: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let old_len = self.bytes.len();
+        let result = compose(&mut self.bytes);
+        debug_assert!(self.bytes.len() >= old_len, "appending only");
+        result
+    }
+
+    #[inline]
+    pub(crate) fn consume(&mut self, n: usize) {
+        debug_assert!(n <= self.len());
+        self.start += n;
+        if self.start >= self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Consumes `n` bytes and gives them out.
+    pub(crate) fn take(&mut self, n: usize) -> Bytes {
+        if n >= GIVE_AWAY && self.start == 0 && n == self.bytes.len() {
+            return Bytes::from(std::mem::take(&mut self.bytes));
+        }
+        let taken = Bytes::copy_from_slice(&self.as_slice()[..n]);
+        self.consume(n);
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tornado's TestStreamBuffer: pieces below and above the threshold, with the length right after each step.
+    #[test]
+    fn bytes_come_out_as_they_went_in() {
+        let mut state = 88_172_645_463_325_252_u64;
+        let mut next = move |limit: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % limit as u64) as usize
+        };
+        for largest in [10, 5000] {
+            let (mut buffer, mut model, mut value) = (Buffer::default(), Vec::new(), 0_u8);
+            for _ in 0..3000 {
+                let piece: Vec<u8> = (0..next(largest))
+                    .map(|_| {
+                        value = value.wrapping_add(1);
+                        value
+                    })
+                    .collect();
+                buffer.extend(&piece);
+                model.extend_from_slice(&piece);
+                let n = next(buffer.len() + 1);
+                if next(2) == 0 {
+                    assert_eq!(buffer.take(n), model[..n]);
+                } else {
+                    buffer.consume(n);
+                }
+                model.drain(..n);
+                assert_eq!(buffer.as_slice(), model);
+                assert_eq!((buffer.len(), buffer.is_empty()), (model.len(), model.is_empty()));
+            }
+        }
+    }
+}

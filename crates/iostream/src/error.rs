@@ -1,0 +1,152 @@
+//! What a stream's operations fail with.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// A failed operation on an [`IoStream`](crate::IoStream).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The stream is closed, or was closed before the operation was done. The cause is `None` after a clean end by the
+    /// peer and after [`close`](crate::IoStream::close). Tornado's `StreamClosedError`, the cause being its `real_error`.
+    #[doc(alias = "StreamClosedError")]
+    Closed(Option<CloseCause>),
+    /// A write would take the write buffer past `max_write_buffer_size`. Nothing was queued; the stream stays open.
+    #[doc(alias = "StreamBufferFullError")]
+    WriteBufferFull {
+        /// `max_write_buffer_size` in bytes.
+        limit: usize,
+        /// Bytes that are waiting to be sent.
+        pending: usize,
+        /// Bytes of the refused write.
+        asked: usize,
+    },
+    /// More bytes were asked for than `max_buffer_size` lets the stream hold. Nothing was read; the stream stays open.
+    ReadTooLarge {
+        /// `max_buffer_size` in bytes.
+        limit: usize,
+        /// Bytes asked for.
+        asked: usize,
+    },
+    /// Another read of this stream is waiting. Tornado's assertion "Already reading".
+    AlreadyReading,
+}
+
+/// Why a stream was closed, if not by a clean end.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum CloseCause {
+    /// An operation of the transport failed (refused, reset, unreachable, ...).
+    Io(Arc<io::Error>),
+    /// A read with `max_bytes` could not be satisfied within that many bytes. Tornado's `UnsatisfiableReadError`.
+    #[doc(alias = "UnsatisfiableReadError")]
+    UnsatisfiableRead {
+        /// The limit of the read.
+        max_bytes: usize,
+    },
+    /// The peer sent more than `max_buffer_size` before a read was satisfied. Tornado's `StreamBufferFullError`.
+    #[doc(alias = "StreamBufferFullError")]
+    ReadBufferFull {
+        /// The limit of the stream.
+        max_buffer_size: usize,
+    },
+    /// The stream's event loop was closed.
+    LoopClosed,
+}
+
+impl CloseCause {
+    /// The kind of an I/O cause.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io(error) => Some(error.kind()),
+            _ => None,
+        }
+    }
+
+    /// Whether the peer just went away: no reason for a log line.
+    pub(crate) fn is_disconnect(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut};
+        matches!(self.io_kind(), Some(ConnectionReset | ConnectionAborted | BrokenPipe | TimedOut))
+    }
+}
+
+impl PartialEq for CloseCause {
+    /// I/O causes are compared by their kind.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Io(a), Self::Io(b)) => a.kind() == b.kind(),
+            (Self::UnsatisfiableRead { max_bytes: a }, Self::UnsatisfiableRead { max_bytes: b }) => a == b,
+            (Self::ReadBufferFull { max_buffer_size: a }, Self::ReadBufferFull { max_buffer_size: b }) => a == b,
+            (Self::LoopClosed, Self::LoopClosed) => true,
+            _ => false,
+        }
+    }
+}
+
+impl From<io::Error> for CloseCause {
+    fn from(error: io::Error) -> Self {
+        Self::Io(Arc::new(error))
+    }
+}
+
+impl fmt::Display for CloseCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::UnsatisfiableRead { max_bytes } => {
+                write!(f, "what was to be read did not come within {max_bytes} bytes")
+            }
+            Self::ReadBufferFull { max_buffer_size } => {
+                write!(f, "the peer sent more than the read buffer of {max_buffer_size} bytes takes")
+            }
+            Self::LoopClosed => f.write_str("the event loop was closed"),
+        }
+    }
+}
+
+impl std::error::Error for CloseCause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(_) => f.write_str("stream is closed"),
+            Self::WriteBufferFull { limit, pending, asked } => {
+                write!(f, "{asked} bytes don't fit into the write buffer: {pending} of {limit} are taken")
+            }
+            Self::ReadTooLarge { limit, asked } => {
+                write!(f, "a read of {asked} bytes exceeds the read buffer of {limit} bytes")
+            }
+            Self::AlreadyReading => f.write_str("another read of this stream is waiting"),
+        }
+    }
+}
+
+impl std::error::Error for StreamError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Closed(Some(cause)) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<StreamError> for io::Error {
+    fn from(error: StreamError) -> Self {
+        let kind = match &error {
+            StreamError::Closed(Some(CloseCause::Io(cause))) => cause.kind(),
+            StreamError::Closed(_) => io::ErrorKind::NotConnected,
+            StreamError::WriteBufferFull { .. } => io::ErrorKind::WouldBlock,
+            StreamError::ReadTooLarge { .. } => io::ErrorKind::InvalidInput,
+            StreamError::AlreadyReading => io::ErrorKind::ResourceBusy,
+        };
+        io::Error::new(kind, error)
+    }
+}

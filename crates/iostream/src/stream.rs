@@ -1,0 +1,434 @@
+//! `IoStream`: the handle that users hold.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use landspout_ioloop::{IoLoop, Ready, Registration};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::error::{CloseCause, StreamError};
+use crate::inner::{Inner, Phase, State};
+use crate::transport::Transport;
+use crate::transports::{Pipe, Tcp, Unix};
+
+/// The limits of a stream, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamOptions {
+    /// What the read buffer holds at most. A peer that sends more before a read is satisfied closes the stream. Default
+    /// 104,857,600 (100 MiB), as in Tornado.
+    pub max_buffer_size: usize,
+    /// What one read of the transport brings at most, up to 64 KiB, which is the default. Never more than half of
+    /// `max_buffer_size`.
+    pub read_chunk_size: usize,
+    /// What the write buffer holds at most; a write that would exceed it is refused. Default: unlimited, as in Tornado. Servers
+    /// set a limit.
+    pub max_write_buffer_size: usize,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self { max_buffer_size: 100 * 1024 * 1024, read_chunk_size: 64 * 1024, max_write_buffer_size: usize::MAX }
+    }
+}
+
+impl StreamOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`max_buffer_size`](Self::max_buffer_size).
+    pub fn max_buffer_size(mut self, bytes: usize) -> Self {
+        self.max_buffer_size = bytes;
+        self
+    }
+
+    /// Sets [`read_chunk_size`](Self::read_chunk_size).
+    pub fn read_chunk_size(mut self, bytes: usize) -> Self {
+        self.read_chunk_size = bytes;
+        self
+    }
+
+    /// Sets [`max_write_buffer_size`](Self::max_write_buffer_size).
+    pub fn max_write_buffer_size(mut self, bytes: usize) -> Self {
+        self.max_write_buffer_size = bytes;
+        self
+    }
+
+    /// The chunk leaves room in the buffer for another one.
+    fn normalized(mut self) -> Self {
+        self.read_chunk_size = self.read_chunk_size.min(self.max_buffer_size / 2).max(1);
+        self
+    }
+}
+
+/// A buffered, non-blocking stream of bytes in both directions. Tornado's `IOStream`.
+///
+/// A cheap handle: clones mean the same stream, so that one task can read while another writes. The descriptor is closed by
+/// [`close`](Self::close), by the peer's end once a read meets it, or with the last handle; bytes that were accepted by
+/// [`write`](Self::write) before the last handle went are still sent.
+///
+/// Reads are futures that do nothing until they are polled, one at a time. **Cancel safety**: dropping a read consumes
+/// nothing; the next read finds the same bytes.
+///
+/// ```
+/// use landspout_ioloop::IoLoop;
+/// use landspout_iostream::IoStream;
+///
+/// IoLoop::current().run_sync(async {
+///     let (here, there) = IoStream::pair().unwrap();
+///     here.write(b"name: value\r\nrest").unwrap();
+///     assert_eq!(there.read_until(b"\r\n", None).await.unwrap(), &b"name: value\r\n"[..]);
+///     assert_eq!(there.read_bytes(4).await.unwrap(), &b"rest"[..]);
+/// }).unwrap();
+/// ```
+#[derive(Clone)]
+#[doc(alias = "IOStream")]
+pub struct IoStream {
+    pub(crate) inner: Rc<Inner>,
+}
+
+impl IoStream {
+    /// A stream over any transport, on the current loop.
+    ///
+    /// # Errors
+    /// When the poller refuses the descriptor.
+    pub fn new(transport: impl Transport, options: StreamOptions) -> io::Result<Self> {
+        Self::build(Box::new(transport), options, Phase::Open)
+    }
+
+    /// A stream over a connected TCP socket.
+    ///
+    /// # Errors
+    /// When the socket can't be made non-blocking, or the poller refuses it.
+    pub fn from_tcp(socket: TcpStream, options: StreamOptions) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Self::new(Tcp(socket), options)
+    }
+
+    /// As [`from_tcp`](Self::from_tcp) for a socket that is non-blocking already, as accepted ones are: spares the call.
+    ///
+    /// # Errors
+    /// When the poller refuses the socket.
+    pub fn from_nonblocking_tcp(socket: TcpStream, options: StreamOptions) -> io::Result<Self> {
+        Self::new(Tcp(socket), options)
+    }
+
+    /// A stream over a connected Unix-domain socket.
+    ///
+    /// # Errors
+    /// When the socket can't be made non-blocking, or the poller refuses it.
+    pub fn from_unix(socket: UnixStream, options: StreamOptions) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Self::new(Unix(socket), options)
+    }
+
+    /// As [`from_unix`](Self::from_unix) for a socket that is non-blocking already.
+    ///
+    /// # Errors
+    /// When the poller refuses the socket.
+    pub fn from_nonblocking_unix(socket: UnixStream, options: StreamOptions) -> io::Result<Self> {
+        Self::new(Unix(socket), options)
+    }
+
+    /// A stream over one end of a pipe: it reads or writes, whichever that end does. Tornado's `PipeIOStream`.
+    ///
+    /// # Errors
+    /// When the descriptor can't be made non-blocking, or the poller refuses it (a regular file).
+    #[doc(alias = "PipeIOStream")]
+    pub fn from_pipe(fd: OwnedFd, options: StreamOptions) -> io::Result<Self> {
+        Self::new(Pipe::new(fd)?, options)
+    }
+
+    /// Two streams that are each other's peer, over a pair of Unix-domain sockets.
+    ///
+    /// # Errors
+    /// When no descriptors are left.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (a, b) = UnixStream::pair()?;
+        Ok((Self::from_unix(a, StreamOptions::new())?, Self::from_unix(b, StreamOptions::new())?))
+    }
+
+    /// Connects to a TCP address. Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`] with the cause (refused, unreachable, timed out, ...).
+    pub async fn connect(address: SocketAddr) -> Result<Self, StreamError> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).map_err(closed)?;
+        let stream = Self::connecting(socket, &address.into(), StreamOptions::new()).map_err(closed)?;
+        stream.connected().await?;
+        Ok(stream)
+    }
+
+    /// Connects to a Unix-domain socket's path.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`] with the cause (no such file, refused, ...).
+    pub async fn connect_unix(path: impl AsRef<Path>) -> Result<Self, StreamError> {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(closed)?;
+        let address = SockAddr::unix(path).map_err(closed)?;
+        let stream = Self::connecting(socket, &address, StreamOptions::new()).map_err(closed)?;
+        stream.connected().await?;
+        Ok(stream)
+    }
+
+    /// Starts to connect a socket of the caller's (bound to a source address, say). Writes are accepted at once and sent
+    /// when the connection stands; [`connected`](Self::connected) tells when.
+    ///
+    /// # Errors
+    /// What connect(2) refuses at once, or the poller. A refusal that comes later closes the stream.
+    pub fn connecting(socket: Socket, address: &SockAddr, options: StreamOptions) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        match socket.connect(address) {
+            Ok(()) => {}
+            Err(error) if in_progress(&error) => {}
+            Err(error) => return Err(error),
+        }
+        // Even a connection that stands already reports itself writable, by which it is noticed.
+        let transport: Box<dyn Transport> = match address.is_unix() {
+            true => Box::new(Unix(socket.into())),
+            false => Box::new(Tcp(socket.into())),
+        };
+        Self::build(transport, options, Phase::Connecting)
+    }
+
+    fn build(transport: Box<dyn Transport>, options: StreamOptions, phase: Phase) -> io::Result<Self> {
+        let io_loop = IoLoop::current();
+        // A connected socket takes a write as good as always; whether there is something to read, the first event tells.
+        let assumed = if phase == Phase::Open { Ready::WRITABLE } else { Ready::NONE };
+        let registration = match transport.fd() {
+            Some(fd) => Registration::new(&io_loop, fd, assumed)?,
+            None => Registration::detached(&io_loop, assumed),
+        };
+        let state = RefCell::new(State::new(transport, phase));
+        let inner = Rc::new(Inner { registration, options: options.normalized(), state });
+        let weak: std::rc::Weak<Inner> = Rc::downgrade(&inner);
+        inner.registration.set_target(weak);
+        inner.update_watch(&inner.state.borrow());
+        Ok(Self { inner })
+    }
+
+    /// Waits until the connection of a [`connecting`](Self::connecting) stream stands. At once on any other open stream.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`] with the cause.
+    pub async fn connected(&self) -> Result<(), StreamError> {
+        poll_fn(|cx| self.inner.poll_connected(cx)).await
+    }
+
+    /// Closes the stream. What was written and fits into the kernel's buffer is sent, the rest is discarded. To wait for
+    /// all of it, await the last [`write`](Self::write), or use [`close_when_flushed`](Self::close_when_flushed).
+    ///
+    /// In this order: a read that the buffer satisfies succeeds; the descriptor is closed; other waiting operations fail;
+    /// the close callback runs in the loop's next turn. Closing twice is harmless.
+    pub fn close(&self) {
+        let _ = self.inner.flush_now();
+        self.inner.close_with(None);
+    }
+
+    /// Sends what was written and then closes, as the peer takes it. Reads and further writes fail from now on.
+    pub fn close_when_flushed(&self) {
+        self.inner.close_when_flushed();
+    }
+
+    /// Ends the writing side once what was written is out; the peer can still send.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`] when the stream is closed, or closes before.
+    pub async fn shutdown_write(&self) -> Result<(), StreamError> {
+        self.flush().await?;
+        match self.inner.with_transport(|transport| transport.shutdown_write()) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(closed(error)),
+            None => Err(StreamError::Closed(self.error())),
+        }
+    }
+
+    /// Calls `callback` in the turn after the stream was closed, by whom ever; after waiting reads and writes have failed.
+    /// One slot: each call replaces the callback before, `None` removes it. On a closed stream it runs in the next turn.
+    ///
+    /// While it is set, the peer's close is noticed without a read, but only when all data before it has been read.
+    pub fn set_close_callback(&self, callback: Option<Box<dyn FnOnce()>>) {
+        let mut state = self.inner.state.borrow_mut();
+        if state.phase == Phase::Closed {
+            drop(state);
+            if let (Some(callback), Some(io_loop)) = (callback, self.inner.io_loop()) {
+                io_loop.add_callback(callback);
+            }
+            return;
+        }
+        let old = std::mem::replace(&mut state.close_callback, callback);
+        self.inner.update_watch(&state);
+        // The peer may have closed before anybody was interested.
+        self.inner.consumed(&mut state);
+        drop(state);
+        drop(old);
+    }
+
+    /// Whether a read is waiting.
+    pub fn reading(&self) -> bool {
+        self.inner.state.borrow().reading
+    }
+
+    /// Whether bytes are waiting to be sent.
+    pub fn writing(&self) -> bool {
+        !self.inner.state.borrow().write.is_empty()
+    }
+
+    /// Whether the stream is closed.
+    #[inline]
+    pub fn closed(&self) -> bool {
+        self.inner.state.borrow().phase == Phase::Closed
+    }
+
+    /// Why it was closed: `None` while it is open, after a clean end by the peer and after [`close`](Self::close).
+    pub fn error(&self) -> Option<CloseCause> {
+        self.inner.state.borrow().cause.clone()
+    }
+
+    /// Sends small writes at once (`true`) or lets the kernel gather them. Does nothing for transports without that choice.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`] on a closed stream. Refusals of the system on a connection that is being reset are ignored, as
+    /// the reset shows itself soon.
+    pub fn set_nodelay(&self, nodelay: bool) -> Result<(), StreamError> {
+        match self.inner.with_transport(|transport| transport.set_nodelay(nodelay)) {
+            None => Err(StreamError::Closed(self.error())),
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => {
+                let cause = CloseCause::from(error);
+                let harmless = cause.is_disconnect() || cause.io_kind() == Some(io::ErrorKind::InvalidInput);
+                if harmless { Ok(()) } else { Err(StreamError::Closed(Some(cause))) }
+            }
+        }
+    }
+
+    /// The address of an Internet peer.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.inner.with_transport(|transport| transport.peer_addr()).flatten()
+    }
+
+    /// The limits of this stream.
+    pub fn options(&self) -> &StreamOptions {
+        &self.inner.options
+    }
+
+    /// The loop of this stream, unless it is gone.
+    #[inline]
+    pub fn io_loop(&self) -> Option<IoLoop> {
+        self.inner.io_loop()
+    }
+}
+
+/// For implementers of protocols: the stream's buffers and readiness, without futures of their own.
+impl IoStream {
+    /// Gets at least one more byte into the read buffer. Registers the task otherwise.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`] at the end, with the cause if it was not a clean one.
+    #[inline]
+    pub fn poll_fill(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.inner.poll_fill(cx)
+    }
+
+    /// Looks at the read buffer. `look` must not touch this stream.
+    #[inline]
+    pub fn with_buffered<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+        look(self.inner.state.borrow().read.as_slice())
+    }
+
+    /// Drops `n` bytes, at most what is there, from the front of the read buffer.
+    #[inline]
+    pub fn consume(&self, n: usize) {
+        let mut state = self.inner.state.borrow_mut();
+        let n = n.min(state.read.len());
+        state.read.consume(n);
+        self.inner.consumed(&mut state);
+    }
+
+    /// Takes `n` bytes, at most what is there, from the front of the read buffer.
+    pub fn take_buffered(&self, n: usize) -> bytes::Bytes {
+        let mut state = self.inner.state.borrow_mut();
+        let n = n.min(state.read.len());
+        let taken = state.read.take(n);
+        self.inner.consumed(&mut state);
+        taken
+    }
+
+    /// Lets `compose` append to the write buffer, which is then flushed as after a [`write`](Self::write). `compose` must not
+    /// touch this stream.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`]; [`StreamError::WriteBufferFull`] if the buffer has passed its limit already (what is composed
+    /// may pass it).
+    #[inline]
+    pub fn write_with<T>(&self, compose: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T, StreamError> {
+        self.inner.queue_with(compose)
+    }
+
+    /// How many bytes wait to be sent.
+    #[inline]
+    pub fn pending_write(&self) -> usize {
+        self.inner.state.borrow().write.len()
+    }
+
+    /// Ready once everything written so far was handed to the kernel.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`] when the stream closed before.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        let mark = self.inner.state.borrow().queued();
+        self.inner.poll_flushed(cx, mark, &mut None)
+    }
+
+    /// Whether the peer has closed its writing side; bytes before that may still be unread.
+    #[inline]
+    pub fn peer_has_closed(&self) -> bool {
+        self.inner.registration.ready().contains(Ready::READ_CLOSED) || self.closed()
+    }
+
+    /// Whether the connection is gone: what is written reaches nobody.
+    #[inline]
+    pub fn peer_is_gone(&self) -> bool {
+        self.inner.registration.ready().intersects(Ready::ERROR | Ready::WRITE_CLOSED) || self.closed()
+    }
+
+    /// Has the task woken at the next read event, be it data, the peer's close or its reset.
+    #[inline]
+    pub fn wake_on_event(&self, cx: &mut Context<'_>) {
+        self.inner.registration.wake_on_read(cx);
+    }
+}
+
+impl fmt::Debug for IoStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.inner.state.borrow();
+        f.debug_struct("IoStream")
+            .field("phase", &state.phase)
+            .field("buffered", &state.read.len())
+            .field("to_send", &state.write.len())
+            .field("registration", &self.inner.registration)
+            .finish()
+    }
+}
+
+fn closed(error: io::Error) -> StreamError {
+    StreamError::Closed(Some(error.into()))
+}
+
+/// EINPROGRESS has no stable `ErrorKind`; EAGAIN is what a Unix socket with a full backlog says.
+fn in_progress(error: &io::Error) -> bool {
+    const EINPROGRESS_LINUX: i32 = 115;
+    const EINPROGRESS_BSD: i32 = 36;
+    let einprogress = if cfg!(target_os = "linux") { EINPROGRESS_LINUX } else { EINPROGRESS_BSD };
+    error.raw_os_error() == Some(einprogress)
+}

@@ -1,0 +1,67 @@
+//! What a stream needs of the thing that moves its bytes: what a subclass of Tornado's `BaseIOStream` overrides.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+
+/// Moves bytes without blocking. Dropping it closes it.
+///
+/// An error of kind `WouldBlock` means "nothing now"; the stream waits for the next readiness event then. `Interrupted`
+/// must not come out of a transport.
+pub trait Transport: 'static {
+    /// The descriptor to watch, or `None` for a simulated transport, whose creator raises the flags of the stream's
+    /// [`Registration`](landspout_ioloop::Registration) instead.
+    #[doc(alias = "fileno")]
+    fn fd(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Reads what is there, at most `buf.len()` bytes; 0 is the end.
+    ///
+    /// # Errors
+    /// `WouldBlock`, or what makes further reads pointless.
+    #[doc(alias = "read_from_fd")]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes the slices in order, as much as is taken now.
+    ///
+    /// # Errors
+    /// `WouldBlock`, or what makes further writes pointless.
+    #[doc(alias = "write_to_fd")]
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Whether a read of `asked` bytes that brought `got` shows that nothing is left to read until the next event. Only asked
+    /// while the peer has not closed its side.
+    fn drained(&self, asked: usize, got: usize) -> bool {
+        got < asked
+    }
+
+    /// Ends the writing side; the peer reads to the end and can still send.
+    ///
+    /// # Errors
+    /// Those of shutdown(2).
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The pending error of the descriptor, which is cleared by that. Tells how a connect ended.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    #[doc(alias = "get_fd_error")]
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        Ok(None)
+    }
+
+    /// Turns Nagle's algorithm off or on, where there is one.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    fn set_nodelay(&mut self, nodelay: bool) -> io::Result<()> {
+        let _ = nodelay;
+        Ok(())
+    }
+
+    /// The peer's address, where it is an Internet one.
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}

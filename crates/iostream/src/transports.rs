@@ -1,0 +1,110 @@
+//! The transports of the operating system: TCP and Unix sockets, and pipes.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use crate::transport::Transport;
+
+/// Repeats a call that a signal interrupted.
+fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// One slice is a plain write: the common case, and the cheaper system call.
+fn write_to(mut sink: impl Write, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    uninterrupted(|| match bufs {
+        [buf] => sink.write(buf),
+        bufs => sink.write_vectored(bufs),
+    })
+}
+
+/// A connected, or connecting, TCP socket.
+pub(crate) struct Tcp(pub(crate) TcpStream);
+
+impl Transport for Tcp {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        uninterrupted(|| self.0.read(buf))
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        write_to(&self.0, bufs)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        self.0.take_error()
+    }
+
+    fn set_nodelay(&mut self, nodelay: bool) -> io::Result<()> {
+        self.0.set_nodelay(nodelay)
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.0.peer_addr().ok()
+    }
+}
+
+/// A Unix-domain stream socket.
+pub(crate) struct Unix(pub(crate) UnixStream);
+
+impl Transport for Unix {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        uninterrupted(|| self.0.read(buf))
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        write_to(&self.0, bufs)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        self.0.take_error()
+    }
+}
+
+/// One end of a pipe. It carries one direction; the other one fails as the operating system says (EBADF).
+pub(crate) struct Pipe(pub(crate) File);
+
+impl Pipe {
+    /// Takes the descriptor over and makes it non-blocking.
+    pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
+        socket2::SockRef::from(&fd).set_nonblocking(true)?;
+        Ok(Self(File::from(fd)))
+    }
+}
+
+impl Transport for Pipe {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        uninterrupted(|| self.0.read(buf))
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        write_to(&self.0, bufs)
+    }
+}
