@@ -1,2 +1,71 @@
-//! Forking a server into worker processes and keeping them alive (Tornado's process)
-#![forbid(unsafe_code)]
+//! Forking a server into worker processes and keeping them alive (Tornado's `process`).
+//!
+//! [`fork_processes`] turns one process into a parent and its workers. It returns in each worker, with the worker's id; the
+//! parent stays inside, replaces workers that die, passes signals on, and exits when the last one has ended.
+//!
+//! ```no_run
+//! use landspout_process::fork_processes;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let socket = std::net::TcpListener::bind("127.0.0.1:8888")?; // before the fork: all workers share it
+//!     let id = fork_processes(None)?; // one worker per CPU; from here on there are several of us
+//!     println!("worker {id} is process {}", std::process::id());
+//!     loop {
+//!         let (connection, peer) = socket.accept()?;
+//! #       drop((connection, peer));
+//!     }
+//! }
+//! ```
+//!
+//! # Before the fork
+//! Open the listening sockets; make no event loop and no thread. A loop's poller would be shared by parent and children, and
+//! a thread would be missing in the children with whatever lock it held. Both are refused with an error ([`ForkError`]).
+//!
+//! # Signals
+//! | to the parent | does |
+//! |---|---|
+//! | `SIGTERM`, `SIGINT`, `SIGHUP` | the same signal goes to each worker, none is replaced any more, and when all have ended the parent exits with status 0 |
+//! | a second one of these | the workers are killed (`SIGKILL`) |
+//! | one that was ignored when the program started (`nohup`, a shell's `&`) | stays ignored |
+//! | `SIGKILL` | the kernel sends `SIGTERM` to each worker (on Linux) |
+//!
+//! A worker starts with the signal mask and the handlers that the process had before the call, so that it may end
+//! gracefully on the signal that reaches it. `Ctrl-C` at a terminal reaches parent and workers alike; the parent does not
+//! send it to them once more. A worker that changes its user or group id, or its capabilities, loses the signal at its
+//! parent's death (prctl(2), `PR_SET_PDEATHSIG`): drop privileges before the fork. A `SIGSEGV` that somebody sends ends a
+//! worker at once; std's own handler, which looks for stack overflows and goes on doing so, would swallow the first.
+//!
+//! # Restarts
+//! A worker that ends with a status other than 0, or by a signal, is replaced by one with the same id, until the total
+//! exceeds [`max_restarts`](ForkOptions::max_restarts). The first replacement is immediate. While workers go on dying
+//! without a second of quiet between, each replacement waits twice as long as the last, up to 256 ms: a crash at start-up
+//! costs no CPU worth mentioning, and a healthy service is still back within the second.
+//!
+//! # Differences from Tornado
+//! - **Signals reach the workers, and they end with their parent.** Tornado's parent dies alone and leaves its children running
+//!   (Tornado issue 1912).
+//! - **After too many restarts** the other workers are told to stop, and killed if nothing has moved for ten seconds, before
+//!   the error returns. Tornado leaves them running.
+//! - **Restarts that follow each other closely are delayed**, see above. Tornado forks at full speed.
+//! - **An existing loop is refused**, as in Tornado 4 and unlike later versions; a second thread is refused as well.
+//! - **A second call** is an error in a worker ([`ForkError::AlreadyForked`]), where Tornado has an assertion.
+//! - **Only its own children** are waited for: other child processes of the program keep their exit status.
+//! - **No random generator is reseeded**: std has none. The hash keys of `HashMap` may be the same in all workers, as they
+//!   are whenever a process forks.
+//! - **[`cpu_count`]** is the number of CPUs this process may use (affinity, cgroup quota), not of those in the machine.
+//! - `Subprocess` comes later.
+//!
+//! Linux is tested. Other Unix systems have no check for threads and no signal at the parent's death.
+#![deny(unsafe_code)]
+
+mod error;
+// fork(2) and a few signal calls have no safe wrapper; nothing else in the workspace may contain unsafe code.
+#[allow(unsafe_code)]
+mod fork;
+mod prefork;
+mod supervisor;
+mod task;
+
+pub use error::ForkError;
+pub use prefork::{DEFAULT_MAX_RESTARTS, ForkOptions, fork_processes};
+pub use task::{cpu_count, task_id};
