@@ -1,2 +1,48 @@
-//! The chores of this repository: `cargo xtask --help`.
-fn main() {}
+//! The chores of this repository, in plain Rust without dependencies. `cargo xtask --help` lists them.
+//!
+//! Rules: every chore works from any directory of the repository, reads nothing from stdin, prints what it does, and
+//! ends with an exit status other than 0 and one clear line when something is wrong.
+#![forbid(unsafe_code)]
+
+mod ci;
+mod examples;
+mod manifest;
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+usage: cargo xtask CHORE
+
+  ci               everything that must pass before a commit: fmt, tidy, clippy, tests, each package by itself with
+                   no, each and all features, docs, examples; stops at the first failure
+  ci --list        print these commands without running them
+  tidy             check the invariants of ARCHITECTURE.md and of this repository's shape
+  examples         build all examples, start each, use it once, stop it
+  examples NAME..  the same for some of them
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root of the repository");
+    let outcome = match arguments.as_slice() {
+        ["ci"] => ci::run(root),
+        ["ci", "--list"] => ci::list(root),
+        ["tidy"] => tidy::run(root),
+        ["examples", names @ ..] => examples::run(root, names),
+        ["--help" | "-h" | "help"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("unknown chore\n\n{HELP}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

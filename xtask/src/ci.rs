@@ -1,0 +1,164 @@
+//! `cargo xtask ci`: every step that must pass, in the order of how soon it can tell something, stopping at the first
+//! failure. All steps share one target directory; nothing runs twice with the same flags.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::manifest::{self, FeatureSet, Manifest};
+use crate::{examples, tidy};
+
+/// Runs all steps.
+pub(crate) fn run(root: &Path) -> Result<(), String> {
+    let steps = steps(&manifest::crates(root)?);
+    let count = steps.len();
+    let begin = Instant::now();
+    for (step, number) in steps.iter().zip(1..) {
+        println!("\n[{number}/{count}] {}", step.text());
+        let begin = Instant::now();
+        step.run(root).map_err(|problem| format!("ci FAILED at step {number}/{count}, {}: {problem}", step.text()))?;
+        println!("[{number}/{count}] passed in {}", seconds(begin.elapsed()));
+    }
+    println!("\nci: all {count} steps passed in {}", seconds(begin.elapsed()));
+    Ok(())
+}
+
+/// Prints what `run` would do.
+pub(crate) fn list(root: &Path) -> Result<(), String> {
+    for step in steps(&manifest::crates(root)?) {
+        println!("{}", step.text());
+    }
+    Ok(())
+}
+
+enum Step {
+    Cargo { environment: Option<(&'static str, &'static str)>, arguments: Vec<String> },
+    Chore(&'static str, fn(&Path) -> Result<(), String>),
+}
+
+fn steps(crates: &[Manifest]) -> Vec<Step> {
+    let mut steps = vec![
+        Step::cargo("fmt --all --check"),
+        Step::Chore("tidy", tidy::run),
+        Step::cargo("clippy --locked --workspace --all-targets --all-features -- -D warnings"),
+        // The README's command, as a newcomer types it.
+        Step::cargo("test"),
+        Step::cargo("test --locked -p xtask"),
+    ];
+    for manifest in crates {
+        steps.extend(package_steps(manifest));
+    }
+    steps.push(Step::Cargo {
+        environment: Some(("RUSTDOCFLAGS", "-Dwarnings")),
+        arguments: words("doc --locked --workspace --no-deps --all-features"),
+    });
+    steps.push(Step::Chore("examples", |root| examples::run(root, &[])));
+    steps
+}
+
+/// A package by itself. Features unify over everything that one cargo command builds, so that only these steps notice a
+/// package that leans on a feature which another package of the workspace happened to turn on.
+fn package_steps(manifest: &Manifest) -> Vec<Step> {
+    let package = &manifest.name;
+    let sets = manifest.feature_sets();
+    let last = sets.len() - 1;
+    let mut steps = Vec::new();
+    for (set, number) in sets.iter().zip(0..) {
+        let flags = if sets == [FeatureSet::None] { Vec::new() } else { set.flags() };
+        let step = |chore: &str, end: &str| {
+            let mut arguments = words(chore);
+            arguments.extend(["--locked".to_owned(), "-p".to_owned(), package.clone()]);
+            arguments.extend(flags.iter().cloned());
+            arguments.extend(words(end));
+            Step::Cargo { environment: None, arguments }
+        };
+        // `build` sees the normal dependencies alone, `test` the features that the dev-dependencies add.
+        steps.push(step("build", ""));
+        steps.push(step("test", ""));
+        // The set with everything on was linted with the workspace.
+        if number < last {
+            steps.push(step("clippy --all-targets", "-- -D warnings"));
+        }
+    }
+    steps
+}
+
+impl Step {
+    fn cargo(arguments: &str) -> Self {
+        Self::Cargo { environment: None, arguments: words(arguments) }
+    }
+
+    /// The step as one would type it.
+    fn text(&self) -> String {
+        match self {
+            Self::Cargo { environment: Some((key, value)), arguments } => {
+                format!("{key}={value} cargo {}", arguments.join(" "))
+            }
+            Self::Cargo { environment: None, arguments } => format!("cargo {}", arguments.join(" ")),
+            Self::Chore(name, _) => format!("cargo xtask {name}"),
+        }
+    }
+
+    fn run(&self, root: &Path) -> Result<(), String> {
+        match self {
+            Self::Chore(_, chore) => chore(root),
+            Self::Cargo { environment, arguments } => {
+                let mut command = cargo(root);
+                command.args(arguments).envs(*environment);
+                match command.status() {
+                    Ok(status) if status.success() => Ok(()),
+                    Ok(status) => Err(status.to_string()),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+        }
+    }
+}
+
+/// The cargo that runs us, in the root of the repository.
+pub(crate) fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root).stdin(Stdio::null());
+    command
+}
+
+/// A duration for people.
+pub(crate) fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_runs_with_no_each_and_all_features() {
+        let manifest = Manifest::parse("n", "[package]\nname = \"n\"\n[features]\na = []\nb = []\n");
+        let texts: Vec<String> = package_steps(&manifest).iter().map(Step::text).collect();
+        let expected = [
+            "cargo build --locked -p n --no-default-features",
+            "cargo test --locked -p n --no-default-features",
+            "cargo clippy --all-targets --locked -p n --no-default-features -- -D warnings",
+            "cargo build --locked -p n --no-default-features --features a",
+            "cargo test --locked -p n --no-default-features --features a",
+            "cargo clippy --all-targets --locked -p n --no-default-features --features a -- -D warnings",
+            "cargo build --locked -p n --no-default-features --features b",
+            "cargo test --locked -p n --no-default-features --features b",
+            "cargo clippy --all-targets --locked -p n --no-default-features --features b -- -D warnings",
+            "cargo build --locked -p n --all-features",
+            "cargo test --locked -p n --all-features",
+        ];
+        assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn a_package_without_features_runs_once() {
+        let manifest = Manifest::parse("n", "[package]\nname = \"n\"\n");
+        let texts: Vec<String> = package_steps(&manifest).iter().map(Step::text).collect();
+        assert_eq!(texts, ["cargo build --locked -p n", "cargo test --locked -p n"]);
+    }
+}

@@ -1,0 +1,156 @@
+//! A client just big enough to use an example once: one request or one echo per connection, over plain sockets.
+//!
+//! It shares no code with the crates of this repository, so that it can't share their mistakes.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// For one use, from connecting to the last byte.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    head: String,
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = String::from_utf8_lossy(&self.body[..self.body.len().min(200)]);
+        write!(f, "{:?} with {} bytes of body: {start:?}", self.head, self.body.len())
+    }
+}
+
+/// Sends one request and reads its answer until the server closes, as the request asks it to.
+pub(crate) fn http(address: SocketAddr, method: &str, target: &str, body: &[u8]) -> Result<Answer, String> {
+    let mut request = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n").into_bytes();
+    if !body.is_empty() {
+        request.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+    }
+    request.extend_from_slice(b"\r\n");
+    request.extend_from_slice(body);
+    exchange(address, &request).map_err(|problem| format!("{method} {target}: {problem}"))
+}
+
+fn exchange(address: SocketAddr, request: &[u8]) -> Result<Answer, String> {
+    let mut stream = tcp(address)?;
+    stream.write_all(request).map_err(|error| format!("while sending: {error}"))?;
+    let mut answer = Vec::new();
+    let begin = Instant::now();
+    let mut chunk = [0; 16 * 1024];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return parse(&answer),
+            Ok(n) => answer.extend_from_slice(&chunk[..n]),
+            Err(error) => return Err(format!("no end after {} bytes: {error}", answer.len())),
+        }
+        if begin.elapsed() > DEADLINE {
+            return Err(format!("no end after {} bytes and {DEADLINE:?}", answer.len()));
+        }
+    }
+}
+
+/// Writes a line and expects the same line.
+pub(crate) fn echo(mut stream: impl Read + Write) -> Result<(), String> {
+    const LINE: &[u8] = b"how much wood would a woodchuck chuck\n";
+    let mut answer = [0; LINE.len()];
+    stream
+        .write_all(LINE)
+        .and_then(|()| stream.read_exact(&mut answer))
+        .map_err(|error| format!("no echo of a line: {error}"))?;
+    if answer == LINE { Ok(()) } else { Err(format!("the echo is {:?}", String::from_utf8_lossy(&answer))) }
+}
+
+pub(crate) fn tcp(address: SocketAddr) -> Result<TcpStream, String> {
+    let connect = || {
+        let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        Ok(stream)
+    };
+    connect().map_err(|error: io::Error| format!("connecting to {address}: {error}"))
+}
+
+pub(crate) fn unix(path: &Path) -> Result<UnixStream, String> {
+    let connect = || {
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        Ok(stream)
+    };
+    connect().map_err(|error: io::Error| format!("connecting to {}: {error}", path.display()))
+}
+
+fn parse(answer: &[u8]) -> Result<Answer, String> {
+    let shown = || String::from_utf8_lossy(&answer[..answer.len().min(300)]);
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+    let end = end.ok_or_else(|| format!("an answer without a head: {:?}", shown()))?;
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+    let status = status.ok_or_else(|| format!("no status line: {:?}", shown()))?;
+    let body = &answer[end + 4..];
+    let field = |name: &str| {
+        head.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        })
+    };
+    let body = if field("Transfer-Encoding").is_some() {
+        dechunk(body).ok_or("a chunked body that is broken or cut")?
+    } else {
+        match field("Content-Length") {
+            Some(length) if length != body.len().to_string() => {
+                return Err(format!("Content-Length: {length}, but {} bytes of body", body.len()));
+            }
+            _ => body.to_vec(),
+        }
+    };
+    Ok(Answer { status, body, head })
+}
+
+fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|window| window == b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).ok()?, 16).ok()?;
+        rest = &rest[end + 2..];
+        body.extend_from_slice(rest.get(..size)?);
+        rest = rest.get(size..)?.strip_prefix(b"\r\n")?;
+        if size == 0 {
+            return rest.is_empty().then_some(body);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_taken_apart() {
+        let answer = parse(b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno").unwrap();
+        assert_eq!((answer.status, answer.body.as_slice()), (404, &b"no"[..]));
+        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\na\r\n0123456789\r\n0\r\n\r\n";
+        assert_eq!(parse(chunked).unwrap().body, b"abc0123456789");
+    }
+
+    #[test]
+    fn broken_answers_are_refused() {
+        let broken: [&[u8]; 6] = [
+            b"",
+            b"HTTP/1.1 200 OK\r\n",
+            b"HTTP/1.1 OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nno",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nmore",
+        ];
+        for answer in broken {
+            assert!(parse(answer).is_err(), "{:?}", String::from_utf8_lossy(answer));
+        }
+    }
+}
