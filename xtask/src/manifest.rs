@@ -92,7 +92,7 @@ impl Manifest {
             "package" if key == "description" => self.description = unquote(value),
             "lints" if key == "workspace" => self.workspace_lints = value == "true",
             "features" => self.features.push((unquote(key), strings(value))),
-            _ if is_dependencies(last) => {
+            _ if is_dependencies(section) => {
                 let dependency = self.dependency(&unquote(head));
                 dependency.optional |= value.contains("optional = true") || (tail == "optional" && value == "true");
                 if let Some((_, package)) = value.split_once("package = \"") {
@@ -100,7 +100,7 @@ impl Manifest {
                 }
             }
             // [dependencies.NAME]
-            _ if section.rsplit('.').nth(1).is_some_and(is_dependencies) => {
+            _ if section.rsplit_once('.').is_some_and(|(outer, _)| is_dependencies(outer)) => {
                 let dependency = self.dependency(&unquote(last));
                 dependency.optional |= key == "optional" && value == "true";
             }
@@ -159,8 +159,13 @@ impl FeatureSet {
     }
 }
 
+/// Not `[workspace.dependencies]`, which only says what others may inherit.
 fn is_dependencies(section: &str) -> bool {
-    section == "dependencies" || section == "build-dependencies"
+    let kind = match section.strip_prefix("target.") {
+        Some(target) => target.rsplit('.').next().unwrap_or_default(),
+        None => section,
+    };
+    kind == "dependencies" || kind == "build-dependencies"
 }
 
 fn without_comment(line: &str) -> &str {
@@ -218,6 +223,9 @@ mod tests {
 
         [dev-dependencies]
         bytes.workspace = true
+
+        [workspace.dependencies]
+        itoa = "1.0"
 
         [lints]
         workspace = true
