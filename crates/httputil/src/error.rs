@@ -79,6 +79,8 @@ pub enum HttpInputError {
     InvalidHost(String),
     /// A form in a content encoding that nobody undid; holds the encoding.
     UnsupportedContentEncoding(String),
+    /// A form with more arguments than the limit, which it holds.
+    TooManyArguments(usize),
     /// A `multipart/form-data` content type without a usable boundary.
     NoBoundary,
     /// A multipart body that breaks the format; says how.
@@ -108,6 +110,7 @@ impl fmt::Display for HttpInputError {
             Self::MultipleHosts => f.write_str("multiple Host headers"),
             Self::InvalidHost(host) => write!(f, "invalid Host header {host:?}"),
             Self::UnsupportedContentEncoding(coding) => write!(f, "unsupported Content-Encoding {coding:?} of a form"),
+            Self::TooManyArguments(limit) => write!(f, "too many form arguments (more than {limit})"),
             Self::NoBoundary => f.write_str("multipart boundary not found"),
             Self::Multipart(_) => f.write_str("invalid multipart/form-data"),
             Self::Other(message) => f.write_str(message),
@@ -141,9 +144,9 @@ impl From<MultipartError> for HttpInputError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MultipartError {
-    /// The configuration has switched it off.
+    /// [`ParseMultipartConfig::enabled`](crate::ParseMultipartConfig::enabled) is off.
     Disabled,
-    /// No closing delimiter.
+    /// No closing delimiter at the start of a line.
     NoFinalBoundary,
     /// More parts than the limit, which it holds.
     TooManyParts(usize),
@@ -157,8 +160,6 @@ pub enum MultipartError {
     InvalidDisposition,
     /// A `Content-Disposition` without a name.
     MissingName,
-    /// A part that does not end with CRLF before the next delimiter.
-    MissingLineBreak,
 }
 
 impl fmt::Display for MultipartError {
@@ -172,7 +173,6 @@ impl fmt::Display for MultipartError {
             Self::PartHeader(_) => f.write_str("malformed part header"),
             Self::InvalidDisposition => f.write_str("invalid Content-Disposition"),
             Self::MissingName => f.write_str("Content-Disposition without a name"),
-            Self::MissingLineBreak => f.write_str("part does not end with a line break"),
         }
     }
 }

@@ -3,14 +3,14 @@
 /// Whether `bytes` is a token (RFC 9110, section 5.6.2): what a method or a field name may be. Empty is not.
 #[inline]
 pub const fn is_token(bytes: &[u8]) -> bool {
-    let mut i = 0;
-    while i < bytes.len() {
-        if !TOKEN[bytes[i] as usize] {
+    let mut rest = bytes;
+    while let [first, tail @ ..] = rest {
+        if !TOKEN[*first as usize] {
             return false;
         }
-        i += 1;
+        rest = tail;
     }
-    i != 0
+    !bytes.is_empty()
 }
 
 /// Whether `bytes` is a field value (RFC 9110, section 5.5): visible ASCII and 0x80–0xFF, spaces and tabs inside only.
@@ -19,14 +19,45 @@ pub const fn is_token(bytes: &[u8]) -> bool {
 /// is not part of the value either, so it has to be cut off before.
 #[inline]
 pub const fn is_field_value(bytes: &[u8]) -> bool {
-    let mut i = 0;
-    while i < bytes.len() {
-        if !FIELD_CONTENT[bytes[i] as usize] {
+    match bytes {
+        [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => false,
+        _ => is_content(bytes),
+    }
+}
+
+#[inline]
+const fn is_content(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    // Values are longer than names: eight bytes at a time, and one by one only around a suspect.
+    while let Some((word, tail)) = rest.split_first_chunk::<8>() {
+        if may_have_control(u64::from_ne_bytes(*word)) && !is_content_bytewise(word) {
             return false;
         }
-        i += 1;
+        rest = tail;
     }
-    i == 0 || !(is_ows(bytes[0]) || is_ows(bytes[i - 1]))
+    is_content_bytewise(rest)
+}
+
+#[inline]
+const fn is_content_bytewise(mut bytes: &[u8]) -> bool {
+    while let [first, tail @ ..] = bytes {
+        if !FIELD_CONTENT[*first as usize] {
+            return false;
+        }
+        bytes = tail;
+    }
+    true
+}
+
+/// Whether a byte of `word` may be below 0x20 or DEL. A borrow can make a neighbour suspect too, but it never hides one.
+#[inline]
+const fn may_have_control(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let delete = word ^ (0x7F * ONES);
+    let below_space = word.wrapping_sub(0x20 * ONES) & !word;
+    let is_delete = delete.wrapping_sub(ONES) & !delete;
+    (below_space | is_delete) & HIGH != 0
 }
 
 /// Whether `byte` may occur inside a field value: HTAB, SP, visible ASCII or 0x80–0xFF.
@@ -108,6 +139,22 @@ mod tests {
         assert!(is_field_value(b""));
         for bad in [&b" "[..], b" a", b"a ", b"\ta", b"a\t"] {
             assert!(!is_field_value(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn field_value_checks_every_place_of_a_word() {
+        for length in 3..20 {
+            for place in 1..length - 1 {
+                for byte in 0..=255_u8 {
+                    let mut value = vec![b'a'; length];
+                    // A neighbour that is allowed, with the highest and the lowest bytes that are.
+                    value[place - 1] = [b'a', 0xFF, 0x20, 0x80][usize::from(byte % 4)];
+                    value[place] = byte;
+                    let expected = value.iter().all(|b| is_field_content(*b)) && !is_ows(value[0]);
+                    assert_eq!(is_field_value(&value), expected, "{value:?}");
+                }
+            }
         }
     }
 

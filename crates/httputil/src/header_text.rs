@@ -10,7 +10,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{HeaderError, shortened};
 use crate::grammar::{is_field_content, trim_ows};
-use crate::headers::{HttpHeaders, latin1};
+use crate::headers::{HttpHeaders, text};
 
 impl HttpHeaders {
     /// Reads header lines: Tornado's `HTTPHeaders.parse`.
@@ -135,8 +135,4 @@ impl TryFrom<&HttpHeaders> for HeaderMap {
         }
         Ok(map)
     }
-}
-
-fn text(value: &[u8]) -> Cow<'_, str> {
-    std::str::from_utf8(value).map_or_else(|_| latin1(value), Cow::Borrowed)
 }

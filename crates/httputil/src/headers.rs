@@ -319,10 +319,11 @@ impl<'a> HeaderIndex<'a> {
     /// Adds the field whose name and value lie there.
     ///
     /// The codec has checked both: the name is a token and the value, without the whitespace around it, a field value.
-    /// A range outside the head reads as empty.
+    /// Builds with debug assertions check it again; without, a range outside the head reads as empty.
     #[inline]
     pub fn push(&mut self, name: Range<usize>, value: Range<usize>) {
-        debug_assert!(is_token(&self.bytes[name.clone()]) && is_field_value(&self.bytes[value.clone()]));
+        debug_assert!(self.bytes.get(name.clone()).is_some_and(is_token));
+        debug_assert!(self.bytes.get(value.clone()).is_some_and(is_field_value));
         self.fields.push(Field { name: Span::new(name), value: Span::new(value) });
     }
 
@@ -420,6 +421,11 @@ pub(crate) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
         Ok(text) if text.is_ascii() => Cow::Borrowed(text),
         _ => Cow::Owned(bytes.iter().copied().map(char::from).collect()),
     }
+}
+
+/// Bytes as text: UTF-8 if they are, which is what browsers send, else Latin-1, which loses nothing.
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| latin1(bytes), Cow::Borrowed)
 }
 
 /// The value to store, or what is wrong with the pair.

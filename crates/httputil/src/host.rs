@@ -4,6 +4,7 @@
 //! unless the request is older than HTTP/1.1 (RFC 9112, section 3.2). Virtual hosting, links and caches trust this value, so
 //! the codec refuses anything else before an application sees it, on the delegate path too.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 use http::Version;
@@ -34,7 +35,20 @@ pub fn validate_host(headers: &HttpHeaders, version: Version) -> Result<Option<&
 ///
 /// A comma is refused although a registered name could contain one: nobody has such a name, and a proxy that joins two
 /// `Host` fields makes one.
+#[inline]
 pub fn is_valid_host(host: &[u8]) -> bool {
+    // A plain name, perhaps with a port, takes one pass: this runs for every request.
+    let plain = host.iter().position(|byte| !REG_NAME[*byte as usize]).unwrap_or(host.len());
+    match host[plain..].first() {
+        None => plain != 0,
+        Some(b':') => plain != 0 && is_port(&host[plain..]),
+        Some(_) => is_unusual_host(host),
+    }
+}
+
+/// Hosts with brackets or escapes, and all that are not valid.
+#[cold]
+fn is_unusual_host(host: &[u8]) -> bool {
     let (name, port) = match host.first() {
         Some(b'[') => match memchr::memchr(b']', host) {
             Some(end) if is_ip_literal(&host[1..end]) => (&host[..=end], &host[end + 1..]),
@@ -68,6 +82,13 @@ pub fn split_host_and_port(netloc: &str) -> (&str, Option<u16>) {
         }
     }
     (netloc, None)
+}
+
+/// The host alone: port cut off, lower case.
+pub(crate) fn host_name(host: &str) -> Cow<'_, str> {
+    // An empty port is a port (RFC 3986, section 3.2.3).
+    let (name, _) = split_host_and_port(host.strip_suffix(':').unwrap_or(host));
+    if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
 /// `reg-name` of RFC 3986, section 3.2.2, which IPv4 addresses are a part of, without the comma.

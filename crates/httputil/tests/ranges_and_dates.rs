@@ -1,0 +1,105 @@
+//! `Range`, `Content-Range` and dates (Tornado's FormatTimestampTest).
+
+use std::time::{Duration, SystemTime};
+
+use landspout_httputil::{
+    RequestRange, format_timestamp, format_unix_timestamp, get_content_range, imf_fixdate, parse_http_date,
+    parse_request_range,
+};
+
+const TIMESTAMP: i64 = 1_359_312_200;
+const EXPECTED: &str = "Sun, 27 Jan 2013 18:43:20 GMT";
+
+#[test]
+fn request_ranges() {
+    use RequestRange::{From, FromTo, Last};
+    for (field, expected) in [
+        ("bytes=1-2", Some(FromTo(1, 2))),
+        ("bytes=6-", Some(From(6))),
+        ("bytes=-6", Some(Last(6))),
+        ("bytes=-0", Some(Last(0))),
+        ("BYTES = 0 - 0", Some(FromTo(0, 0))),
+        ("bytes=0-99999999999999999999", Some(FromTo(0, u64::MAX))),
+        ("bytes=99999999999999999999-", Some(From(u64::MAX))),
+        ("bytes=5-2", None),
+        ("bytes=", None),
+        ("bytes=-", None),
+        ("foo=42", None),
+        ("bytes=1-2,6-10", None),
+        ("bytes=+1-2", None),
+        ("bytes=--1", None),
+        ("bytes=a-b", None),
+        ("bytes", None),
+        ("", None),
+    ] {
+        assert_eq!(parse_request_range(field), expected, "{field:?}");
+    }
+}
+
+#[test]
+fn ranges_of_contents() {
+    use RequestRange::{From, FromTo, Last};
+    for (range, size, expected) in [
+        (FromTo(0, 0), 1, Some(0..1)),
+        (FromTo(1, 9), 5, Some(1..5)),
+        (FromTo(5, 9), 5, None),
+        (FromTo(0, u64::MAX), 5, Some(0..5)),
+        (FromTo(0, 0), 0, None),
+        (From(2), 5, Some(2..5)),
+        (From(5), 5, None),
+        (From(u64::MAX), 5, None),
+        (Last(2), 5, Some(3..5)),
+        (Last(9), 5, Some(0..5)),
+        (Last(0), 5, None),
+        (Last(1), 0, None),
+    ] {
+        assert_eq!(range.of(size), expected, "{range:?} of {size}");
+    }
+}
+
+#[test]
+fn content_ranges() {
+    assert_eq!(get_content_range(Some(0..4), 4), "bytes 0-3/4");
+    assert_eq!(get_content_range(Some(2..3), 4), "bytes 2-2/4");
+    assert_eq!(get_content_range(None, 4), "bytes */4");
+    assert_eq!(get_content_range(Some(0..0), 0), "bytes */0");
+}
+
+#[test]
+fn unix_time_int() {
+    assert_eq!(format_unix_timestamp(TIMESTAMP), EXPECTED);
+}
+
+#[test]
+fn unix_time_float() {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(TIMESTAMP as f64 + 0.7);
+    assert_eq!(format_timestamp(time), EXPECTED);
+}
+
+#[test]
+fn dates_without_a_form_become_the_nearest() {
+    let first = "Thu, 01 Jan 1970 00:00:00 GMT";
+    let last = "Fri, 31 Dec 9999 23:59:59 GMT";
+    assert_eq!(format_unix_timestamp(-1), first);
+    assert_eq!(format_unix_timestamp(i64::MIN), first);
+    assert_eq!(format_unix_timestamp(i64::MAX), last);
+    assert_eq!(format_timestamp(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), first);
+    assert_eq!(format_timestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40)), last);
+}
+
+#[test]
+fn imf_fixdate_is_the_same_text() {
+    for seconds in [0, 951_782_399, 1_359_312_200, 4_102_444_800] {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(imf_fixdate(time), format_timestamp(time).as_bytes());
+    }
+}
+
+#[test]
+fn http_dates_have_three_forms() {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+    for date in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+        assert_eq!(parse_http_date(date), Some(time), "{date}");
+    }
+    assert_eq!(parse_http_date("yesterday"), None);
+}
