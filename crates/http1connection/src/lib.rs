@@ -1,2 +1,43 @@
-//! HTTP/1 connections over streams (Tornado's http1connection): the pump between codec and stream
+//! HTTP/1 connections over streams: Tornado's `http1connection`, the pump between the codec and the stream.
+//!
+//! [`Http1Service`] holds a delegate and the settings; [`Http1ServerConnection`] serves one stream with it: it reads requests,
+//! hands them to the delegate as they arrive, sends the answers in order, and keeps the connection open for the next one.
+//! Most programs use `landspout-httpserver` on top of it.
+//!
+//! # Idle connections
+//! A connection that waits for its next request consists of its socket, its registration, a small task and a deadline.
+//! Buffers go back to the loop, and what a request needs (the delegate, its futures, the codec's state) lives in a *worker*, a
+//! box that is taken at the first byte of a request and given back when nothing more is there.
+//!
+//! # When a request is over
+//! When the delegate's `finish` has returned and `HttpConnection::finish` was called, in either order. Only then is the next head
+//! parsed, so answers leave in the order of the requests, and those to a pipelined batch leave in one write.
+//!
+//! # When the peer leaves
+//! While the application works the connection is watched. A peer that ends its sending side still gets its answer; the
+//! close callback runs once. A reset, a hang-up or a failed write drops the pending call and calls
+//! `on_connection_close`. Pipelined bytes hide neither.
+//!
+//! # Differences from Tornado
+//! - `start_request` is called when a request's head is there, not before its first byte: a delegate never waits for a
+//!   request that doesn't come.
+//! - Every refusal has its status (400, 408, 413, 414, 417, 431, 501, 505), a short body and `Connection: close`, and the
+//!   connection lingers so that the peer can read it (RFC 9112, section 9.6). Tornado answers 400 or nothing.
+//! - An error or panic of the application is answered with 500 while that is possible.
+//! - A client that leaves is noticed although it has pipelined more.
+//! - When the application answers before it has read the body, up to 256 KiB of the rest are skipped and the connection stays.
+//! - A delegate whose response is finished before the message was received gets no further call.
 #![forbid(unsafe_code)]
+
+mod connection;
+mod date;
+mod params;
+mod serve;
+mod server;
+mod watch;
+mod worker;
+
+pub use connection::Http1Connection;
+pub use landspout_http1::Limits;
+pub use params::Http1ConnectionParameters;
+pub use server::{Http1ServerConnection, Http1Service};

@@ -246,6 +246,14 @@ impl IoStream {
     /// [`StreamError::Closed`] when the stream is closed, or closes before.
     pub async fn shutdown_write(&self) -> Result<(), StreamError> {
         self.flush().await?;
+        self.shutdown_write_now()
+    }
+
+    /// As [`shutdown_write`](Self::shutdown_write), without waiting: bytes that are still unsent are not sent any more.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`] when the stream is closed.
+    pub fn shutdown_write_now(&self) -> Result<(), StreamError> {
         match self.inner.with_transport(|transport| transport.shutdown_write()) {
             Some(Ok(())) => Ok(()),
             Some(Err(error)) => Err(closed(error)),

@@ -1,0 +1,296 @@
+//! `Http1Connection`: the writing side of one exchange, and what the pump and the application tell each other.
+//!
+//! Rules: a handle that the application keeps past the end of its exchange can do nothing to the next one; whatever is
+//! refused has written nothing.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use landspout_http1::{RequestHead, ResponseEncoder};
+use landspout_httputil::{
+    HttpConnection, HttpHeaders, HttpOutputError, RequestContext, ResponseStartLine, ServerConnectionId, StatusCode,
+};
+use landspout_ioloop::{Deadline, IoLoop, panic_message};
+use landspout_iostream::{IoStream, StreamError};
+
+use crate::date::{DateCache, HttpDate};
+
+/// The head of a chunk and its end: what framing adds to a piece of a body at most.
+const CHUNK_OVERHEAD: usize = 32;
+/// Pieces from this size on are not copied behind their framing but handed to the stream as they are.
+const LARGE_PIECE: usize = 4096;
+
+/// What the exchanges of one connection share, and all that an idle connection keeps.
+pub(crate) struct Link {
+    pub(crate) stream: IoStream,
+    pub(crate) context: RequestContext,
+    pub(crate) id: ServerConnectionId,
+    /// Of what the connection waits for now: the next request, the rest of a head, the body, the peer's goodbye.
+    pub(crate) deadline: Deadline,
+}
+
+/// One exchange on a server's connection: the request's answer leaves through it. Tornado's `HTTP1Connection`.
+///
+/// Applications see it as [`HttpConnection`].
+#[doc(alias = "HTTP1Connection")]
+pub struct Http1Connection {
+    /// Always there while anybody but the pump's free list holds the exchange.
+    link: Option<Rc<Link>>,
+    date: Rc<DateCache>,
+    encoder: RefCell<ResponseEncoder>,
+    started: Cell<Instant>,
+    ended: Cell<Option<Instant>>,
+    /// The pump, waiting for the response to be finished.
+    pump: Cell<Option<Waker>>,
+    close_callback: Cell<Option<Box<dyn FnOnce()>>>,
+    /// Set by the application, taken by the pump.
+    pub(crate) body_timeout: Cell<Option<Option<Duration>>>,
+    pub(crate) max_body_size: Cell<Option<u64>>,
+}
+
+/// The pump's side.
+impl Http1Connection {
+    /// An exchange that belongs to no connection yet.
+    pub(crate) fn vacant(date: Rc<DateCache>, now: Instant) -> Self {
+        Self {
+            link: None,
+            date,
+            encoder: RefCell::new(ResponseEncoder::for_error()),
+            started: Cell::new(now),
+            ended: Cell::new(None),
+            pump: Cell::new(None),
+            close_callback: Cell::new(None),
+            body_timeout: Cell::new(None),
+            max_body_size: Cell::new(None),
+        }
+    }
+
+    /// Begins the exchange of a request: in the old one's memory, unless the application kept that.
+    pub(crate) fn begin(exchange: &mut Rc<Self>, link: &Rc<Link>, head: &RequestHead, keep_alive: bool, now: Instant) {
+        let mut encoder = ResponseEncoder::for_request(head);
+        if !keep_alive {
+            encoder.close_after();
+        }
+        if Rc::get_mut(exchange).is_none() {
+            *exchange = Rc::new(Self::vacant(exchange.date.clone(), now));
+        }
+        if let Some(this) = Rc::get_mut(exchange) {
+            if this.link.is_none() {
+                this.link = Some(link.clone());
+            }
+            *this.encoder.get_mut() = encoder;
+            this.started.set(now);
+            this.ended.set(None);
+            this.body_timeout.set(None);
+            this.max_body_size.set(None);
+            drop((this.pump.take(), this.close_callback.take()));
+        }
+    }
+
+    /// Lets go of the connection, so that a pooled exchange keeps nothing of it alive.
+    pub(crate) fn vacate(exchange: &mut Rc<Self>, now: Instant) {
+        match Rc::get_mut(exchange) {
+            Some(this) => drop((this.link.take(), this.close_callback.take(), this.pump.take())),
+            None => *exchange = Rc::new(Self::vacant(exchange.date.clone(), now)),
+        }
+    }
+
+    pub(crate) fn poll_finished(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_finished() {
+            return Poll::Ready(());
+        }
+        self.pump.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.ended.get().is_some()
+    }
+
+    pub(crate) fn head_sent(&self) -> bool {
+        self.encoder.borrow().head_sent()
+    }
+
+    pub(crate) fn keep_alive(&self) -> bool {
+        self.encoder.borrow().keep_alive()
+    }
+
+    /// The connection is to be closed after this response.
+    pub(crate) fn close_after(&self) {
+        self.encoder.borrow_mut().close_after();
+    }
+
+    /// Answers in the application's place, if its head is not out. False: the connection can only be cut.
+    pub(crate) fn refuse(&self, status: StatusCode) -> bool {
+        if self.head_sent() {
+            return false;
+        }
+        self.close_after();
+        let sent = write_refusal(|start_line, headers, body| self.write_response(start_line, headers, body), status);
+        sent.is_ok()
+    }
+
+    /// Tells the application once that the peer has closed.
+    pub(crate) fn report_close(&self) {
+        let Some(callback) = self.close_callback.take() else { return };
+        if self.is_finished() {
+            return;
+        }
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(callback)) {
+            tracing::error!("panic in a close callback: {}", panic_message(&*payload));
+        }
+    }
+
+    #[expect(clippy::expect_used, reason = "handles are given out by `begin`, which sets the link")]
+    fn link(&self) -> &Rc<Link> {
+        self.link.as_ref().expect("an exchange that is in use has its connection")
+    }
+
+    fn end(&self, now: Instant) {
+        self.ended.set(Some(now));
+        if let Some(pump) = self.pump.take() {
+            pump.wake();
+        }
+    }
+
+    fn io_loop(&self) -> Result<IoLoop, HttpOutputError> {
+        self.link().stream.io_loop().ok_or(HttpOutputError::Closed)
+    }
+
+    /// Frames one piece and hands it to the stream, all or nothing.
+    fn send(&self, encoder: &mut ResponseEncoder, chunk: &[u8]) -> Result<(), HttpOutputError> {
+        let stream = &self.link().stream;
+        // The stream would accept the frame and then refuse the piece: ask for both first.
+        let limit = stream.options().max_write_buffer_size;
+        if stream.pending_write().saturating_add(chunk.len() + CHUNK_OVERHEAD) > limit {
+            return Err(HttpOutputError::WriteBufferFull(limit));
+        }
+        if stream.closed() {
+            return Err(HttpOutputError::Closed);
+        }
+        let framed = encoder.data(chunk)?;
+        if framed.is_empty() {
+            return Ok(());
+        }
+        if framed.chunk().len() < LARGE_PIECE {
+            return stream.write_with(|out| framed.append_to(out)).map_err(output_error);
+        }
+        stream.write_with(|out| out.extend_from_slice(framed.prefix())).map_err(output_error)?;
+        stream.write(framed.chunk()).map_err(output_error)?;
+        stream.write_with(|out| out.extend_from_slice(framed.suffix())).map_err(output_error)
+    }
+}
+
+impl HttpConnection for Http1Connection {
+    fn write_headers(
+        &self,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        chunk: &[u8],
+    ) -> Result<(), HttpOutputError> {
+        let date = self.date.get(&self.io_loop()?);
+        let mut encoder = self.encoder.borrow_mut();
+        self.link().stream.write_with(|out| encoder.head(start_line, headers, &date, out)).map_err(output_error)??;
+        if chunk.is_empty() { Ok(()) } else { self.send(&mut encoder, chunk) }
+    }
+
+    fn write(&self, chunk: &[u8]) -> Result<(), HttpOutputError> {
+        self.send(&mut self.encoder.borrow_mut(), chunk)
+    }
+
+    fn finish(&self) -> Result<(), HttpOutputError> {
+        let now = self.io_loop()?.now();
+        let stream = &self.link().stream;
+        let mut encoder = self.encoder.borrow_mut();
+        match stream.write_with(|out| encoder.finish(out)).map_err(output_error)? {
+            Ok(()) => {}
+            Err(error @ HttpOutputError::BodyTooShort { .. }) => {
+                // The peer waits for bytes that never come: only a cut tells it.
+                drop(encoder);
+                stream.close();
+                self.end(now);
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        }
+        drop(encoder);
+        self.end(now);
+        Ok(())
+    }
+
+    fn write_response(
+        &self,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        body: &[u8],
+    ) -> Result<(), HttpOutputError> {
+        let io_loop = self.io_loop()?;
+        let date = self.date.get(&io_loop);
+        let stream = &self.link().stream;
+        let limit = stream.options().max_write_buffer_size;
+        if stream.pending_write().saturating_add(body.len()) > limit {
+            return Err(HttpOutputError::WriteBufferFull(limit));
+        }
+        let mut encoder = self.encoder.borrow_mut();
+        stream.write_with(|out| encoder.response(start_line, headers, body, &date, out)).map_err(output_error)??;
+        drop(encoder);
+        self.end(io_loop.now());
+        Ok(())
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), HttpOutputError>> {
+        self.link().stream.poll_flush(cx).map_err(output_error)
+    }
+
+    fn set_close_callback(&self, callback: Option<Box<dyn FnOnce()>>) {
+        drop(self.close_callback.replace(callback));
+    }
+
+    fn set_body_timeout(&self, timeout: Option<Duration>) {
+        self.body_timeout.set(Some(timeout));
+    }
+
+    fn set_max_body_size(&self, bytes: u64) {
+        self.max_body_size.set(Some(bytes));
+    }
+
+    fn elapsed(&self) -> Duration {
+        let now = self.ended.get().or_else(|| self.io_loop().ok().map(|io_loop| io_loop.now()));
+        now.map_or(Duration::ZERO, |now| now.saturating_duration_since(self.started.get()))
+    }
+
+    fn context(&self) -> &RequestContext {
+        &self.link().context
+    }
+}
+
+/// Answers something that never became a request.
+pub(crate) fn refuse_unread(link: &Link, date: &HttpDate, status: StatusCode) {
+    let mut encoder = ResponseEncoder::for_error();
+    let write = |start_line: &ResponseStartLine, headers: &HttpHeaders, body: &[u8]| {
+        link.stream.write_with(|out| encoder.response(start_line, headers, body, date, out)).map_err(output_error)?
+    };
+    // A peer that is gone needs no answer.
+    let _ = write_refusal(write, status);
+}
+
+/// The short answer to what can't be served: the status in words, as plain text.
+fn write_refusal(
+    write: impl FnOnce(&ResponseStartLine, &HttpHeaders, &[u8]) -> Result<(), HttpOutputError>,
+    status: StatusCode,
+) -> Result<(), HttpOutputError> {
+    const HEADERS: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "text/plain")]);
+    let start_line = ResponseStartLine::new(status);
+    let body = format!("{} {}\n", status.as_u16(), start_line.reason());
+    write(&start_line, &HEADERS, body.as_bytes())
+}
+
+fn output_error(error: StreamError) -> HttpOutputError {
+    match error {
+        StreamError::WriteBufferFull { limit, .. } => HttpOutputError::WriteBufferFull(limit),
+        _ => HttpOutputError::Closed,
+    }
+}

@@ -1,0 +1,66 @@
+//! The value of the `Date` field, formatted once a second for all connections of a server.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant, SystemTime};
+
+use landspout_ioloop::IoLoop;
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (IMF-fixdate, RFC 9110, section 5.6.7).
+pub(crate) type HttpDate = [u8; 29];
+
+pub(crate) struct DateCache {
+    text: Cell<HttpDate>,
+    /// When the next second begins, on the loop's clock.
+    valid_until: Cell<Option<Instant>>,
+}
+
+impl DateCache {
+    pub(crate) fn new() -> Self {
+        Self { text: Cell::new(*b"Thu, 01 Jan 1970 00:00:00 GMT"), valid_until: Cell::new(None) }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, io_loop: &IoLoop) -> HttpDate {
+        let now = io_loop.now();
+        if self.valid_until.get().is_none_or(|until| now >= until) {
+            self.format(now, io_loop.wall_time());
+        }
+        self.text.get()
+    }
+
+    #[cold]
+    fn format(&self, now: Instant, wall: SystemTime) {
+        // A clock before 1970 or past 9999 can't be told in this format; the one is as wrong as the other.
+        let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let seconds = since_epoch.as_secs().min(253_402_300_799);
+        let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        if let Ok(text) = text.as_bytes().try_into() {
+            self.text.set(text);
+        }
+        let rest = Duration::from_nanos(1_000_000_000 - u64::from(since_epoch.subsec_nanos()));
+        self.valid_until.set(Some(now + rest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use landspout_ioloop::ManualClock;
+
+    use super::*;
+
+    #[test]
+    fn changes_with_the_second_and_not_before() {
+        let clock = ManualClock::new();
+        clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_400));
+        let io_loop = IoLoop::with_clock(clock.clone());
+        let turn = || io_loop.run_sync(async {}).unwrap();
+        let date = DateCache::new();
+        assert_eq!(&date.get(&io_loop), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        clock.advance(Duration::from_millis(599));
+        turn();
+        assert_eq!(&date.get(&io_loop), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        clock.advance(Duration::from_millis(1));
+        turn();
+        assert_eq!(&date.get(&io_loop), b"Sun, 06 Nov 1994 08:49:38 GMT");
+    }
+}

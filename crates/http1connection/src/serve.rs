@@ -1,0 +1,381 @@
+//! The pump: moves requests from the stream through the codec to the delegate, one after the other.
+//!
+//! Rules: the next head is parsed only when the request before is over, on both sides; every end of a request passes
+//! through exactly one of the delegate's `finish` and `on_connection_close`, once `headers_received` was called.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use landspout_http1::{BodyLength, DecodeError, Event, Limits, RequestDecoder, RequestHead};
+use landspout_httputil::{
+    BoxError, HttpConnection, HttpHeaders, HttpInputError, HttpMessageDelegate, HttpServerConnectionDelegate,
+    StatusCode,
+};
+use landspout_ioloop::panic_message;
+
+use crate::connection::{Http1Connection, Link, refuse_unread};
+use crate::date::DateCache;
+use crate::params::Http1ConnectionParameters;
+use crate::watch::{Watched, watch};
+use crate::worker::{Desk, Outcome};
+
+/// With this much unsent a pipelining peer waits for its next answer: it is not reading.
+const UNSENT_LIMIT: usize = 64 * 1024;
+/// After so many requests without a pause a connection lets the others run.
+const REQUESTS_PER_POLL: u32 = 64;
+/// Of a body that the application didn't want, this much is read to keep the connection, as Go does.
+const SKIPPED_BODY: u64 = 256 * 1024;
+
+/// The interim answer to `Expect: 100-continue` (RFC 9110, section 10.1.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What the connections of one server share.
+pub(crate) struct Core<D> {
+    pub(crate) delegate: D,
+    pub(crate) params: Http1ConnectionParameters,
+    pub(crate) limits: Rc<Limits>,
+    pub(crate) date: Rc<DateCache>,
+}
+
+/// The life of a worker. It never ends; whoever drops it ends it.
+pub(crate) async fn worker<D>(core: Rc<Core<D>>, desk: Rc<Desk>)
+where
+    D: HttpServerConnectionDelegate,
+{
+    let mut storage = HttpHeaders::new();
+    let mut exchange = None;
+    loop {
+        let link = desk.next_job().await;
+        let outcome = match now(&link) {
+            Some(now) => {
+                let exchange = exchange.get_or_insert_with(|| Rc::new(Http1Connection::vacant(core.date.clone(), now)));
+                let mut decoder = RequestDecoder::new(core.limits.clone());
+                decoder.set_storage(std::mem::take(&mut storage));
+                let outcome = serve(&core, &link, &mut decoder, exchange).await;
+                storage = decoder.take_storage();
+                Http1Connection::vacate(exchange, now);
+                outcome
+            }
+            None => Outcome::Cut,
+        };
+        drop(link);
+        desk.done(outcome);
+    }
+}
+
+/// Serves what comes until the connection falls idle or ends.
+async fn serve<D>(
+    core: &Rc<Core<D>>,
+    link: &Rc<Link>,
+    decoder: &mut RequestDecoder,
+    exchange: &mut Rc<Http1Connection>,
+) -> Outcome
+where
+    D: HttpServerConnectionDelegate,
+{
+    let mut served = 0;
+    loop {
+        let head = match next_head(core, link, decoder).await {
+            Head::Request(head) => head,
+            Head::None(outcome) => return outcome,
+        };
+        link.deadline.clear();
+        let Some(now) = now(link) else { return Outcome::Cut };
+        let keep_alive = head.keep_alive && !core.params.no_keep_alive;
+        Http1Connection::begin(exchange, link, &head, keep_alive, now);
+        let outcome = Request { core, link, decoder, exchange }.run(head).await;
+        link.context.restore();
+        link.deadline.clear();
+        if outcome != Outcome::Idle || !decoder.start_next() {
+            return if outcome == Outcome::Idle { Outcome::Close } else { outcome };
+        }
+        if link.stream.pending_write() > UNSENT_LIMIT && link.stream.flush().await.is_err() {
+            return Outcome::Cut;
+        }
+        served += 1;
+        if served % REQUESTS_PER_POLL == 0 {
+            pause().await;
+        }
+    }
+}
+
+enum Head {
+    Request(RequestHead),
+    None(Outcome),
+}
+
+/// Reads up to the next head. Falls idle when nothing of it is there.
+async fn next_head<D>(core: &Core<D>, link: &Link, decoder: &mut RequestDecoder) -> Head {
+    loop {
+        match decode(link, decoder) {
+            Ok(Some(Event::Head(head))) => return Head::Request(head),
+            Ok(_) => {}
+            Err(error) => return Head::None(refuse_head(core, link, &error)),
+        }
+        if !decoder.is_idle() && link.deadline.get().is_none() {
+            set_deadline(link, core.params.header_timeout);
+        }
+        match fill(link, decoder.is_idle()).await {
+            Filled::More => {}
+            Filled::Nothing => return Head::None(Outcome::Idle),
+            Filled::End => return Head::None(Outcome::Cut),
+            Filled::TooLate => {
+                tracing::info!("timeout reading a request's head from {}", link.context);
+                return Head::None(answer_unread(core, link, StatusCode::REQUEST_TIMEOUT));
+            }
+        }
+    }
+}
+
+enum Filled {
+    More,
+    /// Nothing is there, and whoever asked doesn't want to wait.
+    Nothing,
+    End,
+    TooLate,
+}
+
+/// Gets more into the read buffer, before the connection's deadline.
+async fn fill(link: &Link, unless_pending: bool) -> Filled {
+    poll_fn(|cx| match link.stream.poll_fill(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(Filled::More),
+        Poll::Ready(Err(_)) => Poll::Ready(Filled::End),
+        Poll::Pending if unless_pending => Poll::Ready(Filled::Nothing),
+        Poll::Pending => link.deadline.poll_expired(cx).map(|()| Filled::TooLate),
+    })
+    .await
+}
+
+fn refuse_head<D>(core: &Core<D>, link: &Link, error: &DecodeError) -> Outcome {
+    tracing::info!("malformed HTTP message from {}: {error}", link.context);
+    answer_unread(core, link, error.status())
+}
+
+fn answer_unread<D>(core: &Core<D>, link: &Link, status: StatusCode) -> Outcome {
+    let Some(io_loop) = link.stream.io_loop() else { return Outcome::Cut };
+    refuse_unread(link, &core.date.get(&io_loop), status);
+    Outcome::Linger
+}
+
+/// One step of the decoder over what is buffered. Data is left in the buffer, for whoever handles the event.
+#[inline]
+fn decode(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, DecodeError> {
+    let decoded = link.stream.with_buffered(|buffered| decoder.decode(buffered))?;
+    let behind_data = match &decoded.event {
+        Some(Event::Data(range)) => range.end - range.start,
+        _ => 0,
+    };
+    link.stream.consume(decoded.consumed - behind_data);
+    Ok(decoded.event)
+}
+
+/// One request, from its head to the end of its response.
+struct Request<'a, D> {
+    core: &'a Rc<Core<D>>,
+    link: &'a Rc<Link>,
+    decoder: &'a mut RequestDecoder,
+    exchange: &'a Rc<Http1Connection>,
+}
+
+/// How much of a request the delegate got.
+enum Received {
+    Whole,
+    /// The application was done before that; the rest was skipped.
+    Answered,
+    /// Likewise, but there is too much to skip.
+    AnsweredUnread,
+}
+
+impl<D> Request<'_, D>
+where
+    D: HttpServerConnectionDelegate,
+{
+    /// `Outcome::Idle` means: ready for the next one.
+    async fn run(mut self, head: RequestHead) -> Outcome {
+        let handle: Rc<dyn HttpConnection> = self.exchange.clone();
+        let start = AssertUnwindSafe(|| self.core.delegate.start_request(self.link.id, handle));
+        let mut delegate = match catch_unwind(start) {
+            Ok(delegate) => delegate,
+            Err(payload) => {
+                tracing::error!("panic in start_request: {}", panic_message(&*payload));
+                return self.fail(StatusCode::INTERNAL_SERVER_ERROR);
+            }
+        };
+        match self.receive(head, &mut delegate).await {
+            Ok(Received::Whole) => {
+                let finished = watch(self.link, self.exchange, delegate.finish()).await;
+                if let Err(outcome) = self.check(finished) {
+                    return self.broken_off(&mut delegate, outcome);
+                }
+            }
+            Ok(Received::Answered) => {}
+            Ok(Received::AnsweredUnread) => return Outcome::Linger,
+            Err(outcome) => return self.broken_off(&mut delegate, outcome),
+        }
+        drop(delegate);
+        if !self.exchange.is_finished() {
+            if Rc::strong_count(self.exchange) == 1 {
+                tracing::error!("a request handler ended without finishing its response");
+                return self.fail(StatusCode::INTERNAL_SERVER_ERROR);
+            }
+            let finished = poll_fn(|cx| self.exchange.poll_finished(cx));
+            if let Watched::Gone = watch(self.link, self.exchange, finished).await {
+                self.link.stream.close();
+                self.exchange.report_close();
+                return Outcome::Cut;
+            }
+        }
+        if self.exchange.keep_alive() { Outcome::Idle } else { Outcome::Close }
+    }
+
+    /// Gives the message to the delegate, all but its `finish`. `Err`: it can't be completed.
+    async fn receive(&mut self, head: RequestHead, delegate: &mut D::Delegate) -> Result<Received, Outcome> {
+        let (link, exchange) = (self.link, self.exchange);
+        let mut expects_continue = head.expect_continue;
+        let has_body = head.body != BodyLength::None;
+        self.check(watch(link, exchange, delegate.headers_received(head.start_line, head.headers)).await)?;
+        if has_body {
+            if let Some(bytes) = exchange.max_body_size.take() {
+                self.decoder.set_max_body_size(bytes);
+            }
+            set_deadline(link, exchange.body_timeout.take().unwrap_or(self.core.params.body_timeout));
+        }
+        loop {
+            if exchange.is_finished() && !self.decoder.is_complete() {
+                // A client that waits for `100 Continue` may send the body or not: nobody can tell where it ends.
+                let skipped = !expects_continue && self.skip_body().await;
+                return Ok(if skipped { Received::Answered } else { Received::AnsweredUnread });
+            }
+            match decode(link, self.decoder) {
+                Ok(Some(Event::Data(range))) => self.deliver(range.len(), delegate).await?,
+                Ok(Some(Event::Trailers(trailers))) => {
+                    self.check(watch(link, exchange, delegate.trailers_received(trailers)).await)?;
+                }
+                Ok(Some(Event::End)) => return Ok(Received::Whole),
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    if std::mem::take(&mut expects_continue) && !exchange.head_sent() {
+                        let sent = link.stream.write_with(|out| out.extend_from_slice(CONTINUE));
+                        sent.map_err(|_| Outcome::Cut)?;
+                    }
+                    match fill(link, false).await {
+                        Filled::More | Filled::Nothing => {}
+                        Filled::End => return Err(Outcome::Cut),
+                        Filled::TooLate => {
+                            tracing::info!("timeout reading a request's body from {}", link.context);
+                            return Err(self.fail(StatusCode::REQUEST_TIMEOUT));
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::info!("malformed HTTP message from {}: {error}", link.context);
+                    return Err(self.fail(error.status()));
+                }
+            }
+        }
+    }
+
+    /// Gives `len` buffered bytes of the body to the delegate, in pieces of at most `chunk_size`.
+    async fn deliver(&self, mut len: usize, delegate: &mut D::Delegate) -> Result<(), Outcome> {
+        while len > 0 && !self.exchange.is_finished() {
+            let piece = self.link.stream.take_buffered(len.min(self.core.params.chunk_size.max(1)));
+            len -= piece.len();
+            self.check(watch(self.link, self.exchange, delegate.data_received(piece)).await)?;
+        }
+        // What an application that is done doesn't want any more.
+        self.link.stream.consume(len);
+        Ok(())
+    }
+
+    /// Reads the rest of a body that nobody wants, if that is little. True: the next request can follow.
+    async fn skip_body(&mut self) -> bool {
+        if !self.exchange.keep_alive() {
+            return false;
+        }
+        let mut skipped = 0;
+        while skipped <= SKIPPED_BODY {
+            match decode(self.link, self.decoder) {
+                Ok(Some(Event::Data(range))) => {
+                    self.link.stream.consume(range.len());
+                    skipped += range.len() as u64;
+                }
+                Ok(Some(Event::End)) => return true,
+                Ok(Some(_)) => {}
+                Ok(None) => match fill(self.link, false).await {
+                    Filled::More | Filled::Nothing => {}
+                    Filled::End | Filled::TooLate => return false,
+                },
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// The message ends before its end.
+    fn broken_off(&self, delegate: &mut D::Delegate, outcome: Outcome) -> Outcome {
+        if outcome == Outcome::Cut {
+            self.link.stream.close();
+        }
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| delegate.on_connection_close())) {
+            tracing::error!("panic in on_connection_close: {}", panic_message(&*payload));
+        }
+        self.exchange.report_close();
+        outcome
+    }
+
+    /// What to do when one of the delegate's methods has ended.
+    fn check(&self, watched: Watched<Result<(), BoxError>>) -> Result<(), Outcome> {
+        let status = match watched {
+            Watched::Done(Ok(())) => return Ok(()),
+            Watched::Gone => return Err(Outcome::Cut),
+            Watched::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            Watched::Done(Err(error)) => match error.downcast_ref::<HttpInputError>() {
+                Some(input) => {
+                    tracing::info!("bad request from {}: {input}", self.link.context);
+                    input.status()
+                }
+                None => {
+                    tracing::error!("error in a request handler: {error}");
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
+            },
+        };
+        Err(self.fail(status))
+    }
+
+    /// Answers in the application's place if that is still possible, and gives the connection up.
+    fn fail(&self, status: StatusCode) -> Outcome {
+        match self.exchange.refuse(status) {
+            true => Outcome::Linger,
+            // Its head is out: a cut is the only way to say that the rest is missing. A finished one is sent.
+            false if self.exchange.is_finished() => Outcome::Linger,
+            false => Outcome::Cut,
+        }
+    }
+}
+
+fn now(link: &Link) -> Option<Instant> {
+    link.stream.io_loop().map(|io_loop| io_loop.now())
+}
+
+fn set_deadline(link: &Link, timeout: Option<Duration>) {
+    if let (Some(now), Some(timeout)) = (now(link), timeout) {
+        link.deadline.set(now + timeout);
+    }
+}
+
+/// Lets the loop's other tasks run.
+async fn pause() {
+    let mut paused = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,275 @@
+//! A server's connections: `Http1Service`, what they share, and `Http1ServerConnection`, one of them.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use landspout_httputil::{HttpServerConnectionDelegate, RequestContext, ServerConnectionId};
+use landspout_ioloop::{Deadline, IoLoop, panic_message};
+use landspout_iostream::IoStream;
+
+use crate::connection::Link;
+use crate::date::DateCache;
+use crate::params::Http1ConnectionParameters;
+use crate::serve::{Core, worker};
+use crate::worker::{Desk, Outcome, Worker, Workers};
+
+/// How long a connection with an answer that the peer may not have read is kept, at most and without a word from the peer.
+/// nginx's `lingering_time` and `lingering_timeout`.
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
+/// Reads of a lingering connection in a row before others get their turn.
+const DISCARDS_PER_POLL: usize = 16;
+
+/// One delegate and its settings, ready to serve any number of connections on this thread.
+///
+/// Making one touches no loop: it may be made before a process forks.
+pub struct Http1Service {
+    start: Box<dyn Start>,
+}
+
+/// Hides the type of the workers' coroutine, which has no name. One call per connection.
+trait Start {
+    fn start(&self, io_loop: &IoLoop, link: Rc<Link>);
+}
+
+impl Http1Service {
+    /// Serves with `delegate`, which makes a message delegate for each request.
+    pub fn new<D>(delegate: D, params: Http1ConnectionParameters) -> Self
+    where
+        D: HttpServerConnectionDelegate + 'static,
+    {
+        let limits = Rc::new(params.limits.clone());
+        let core = Rc::new(Core { delegate, params, limits, date: Rc::new(DateCache::new()) });
+        let make = {
+            let core = core.clone();
+            move |desk: Rc<Desk>| worker(core.clone(), desk)
+        };
+        Self { start: Box::new(Service { shared: Rc::new(Shared { core, workers: Workers::new(make) }) }) }
+    }
+}
+
+impl fmt::Debug for Http1Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http1Service").finish_non_exhaustive()
+    }
+}
+
+struct Service<D, F, M> {
+    shared: Rc<Shared<D, F, M>>,
+}
+
+struct Shared<D, F, M> {
+    core: Rc<Core<D>>,
+    workers: Workers<F, M>,
+}
+
+impl<D, F, M> Start for Service<D, F, M>
+where
+    D: HttpServerConnectionDelegate + 'static,
+    F: Future<Output = ()> + 'static,
+    M: Fn(Rc<Desk>) -> F + 'static,
+{
+    fn start(&self, io_loop: &IoLoop, link: Rc<Link>) {
+        io_loop.spawn(Serving { shared: self.shared.clone(), link, phase: Phase::Fresh });
+    }
+}
+
+/// A connection that requests come by: Tornado's `HTTP1ServerConnection`. The handle that remains with the server.
+#[doc(alias = "HTTP1ServerConnection")]
+#[derive(Clone)]
+pub struct Http1ServerConnection {
+    link: Weak<Link>,
+    id: ServerConnectionId,
+}
+
+impl Http1ServerConnection {
+    /// Serves requests from `stream` until it ends, by a task on the stream's loop. The service's delegate learns of the end
+    /// by `on_close`.
+    pub fn start_serving(stream: IoStream, context: RequestContext, service: &Http1Service) -> Self {
+        let id = ServerConnectionId::new();
+        let Some(io_loop) = stream.io_loop() else { return Self { link: Weak::new(), id } };
+        let deadline = Deadline::new(&io_loop);
+        let link = Rc::new(Link { stream, context, id, deadline });
+        let handle = Self { link: Rc::downgrade(&link), id };
+        service.start.start(&io_loop, link);
+        handle
+    }
+
+    /// Who this is, for the delegate's `on_close`.
+    pub fn id(&self) -> ServerConnectionId {
+        self.id
+    }
+
+    /// Closes the connection at once; a response under way is cut.
+    pub fn close(&self) {
+        if let Some(link) = self.link.upgrade() {
+            link.stream.close();
+        }
+    }
+
+    /// Whether the connection is closed.
+    pub fn closed(&self) -> bool {
+        self.link.upgrade().is_none_or(|link| link.stream.closed())
+    }
+}
+
+impl fmt::Debug for Http1ServerConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http1ServerConnection").field("id", &self.id).field("closed", &self.closed()).finish()
+    }
+}
+
+/// The task of one connection: small, since idle connections consist of it.
+struct Serving<D: HttpServerConnectionDelegate, F, M> {
+    shared: Rc<Shared<D, F, M>>,
+    link: Rc<Link>,
+    phase: Phase<F>,
+}
+
+enum Phase<F> {
+    /// Nothing was polled yet.
+    Fresh,
+    /// Waiting for a request's first byte.
+    Idle,
+    /// A worker has the connection.
+    Busy(Worker<F>),
+    /// The last answer is on its way; then the writing side ends.
+    Flushing,
+    /// Reading what the peer still sends, so that its kernel doesn't throw our answer away (RFC 9112, section 9.6).
+    Lingering { until: Instant },
+}
+
+impl<D, F, M> Serving<D, F, M>
+where
+    D: HttpServerConnectionDelegate,
+    F: Future<Output = ()>,
+    M: Fn(Rc<Desk>) -> F,
+{
+    fn wait_for_request(&mut self) {
+        self.link.deadline.clear();
+        self.deadline_in(self.shared.core.params.header_timeout);
+        self.phase = Phase::Idle;
+    }
+
+    fn deadline_in(&self, timeout: Option<Duration>) {
+        if let (Some(timeout), Some(now)) = (timeout, self.now()) {
+            self.link.deadline.set(now + timeout);
+        }
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+        match self.link.stream.poll_fill(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(None),
+            Poll::Ready(Err(_)) => Poll::Ready(Some(Outcome::Cut)),
+            Poll::Pending => self.link.deadline.poll_expired(cx).map(|()| Some(Outcome::Close)),
+        }
+    }
+
+    fn linger(&mut self, until: Instant) {
+        let silence_ends = self.now().map_or(until, |now| now + LINGER_SILENCE);
+        self.link.deadline.set(silence_ends.min(until));
+        self.phase = Phase::Lingering { until };
+    }
+
+    fn poll_lingering(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..DISCARDS_PER_POLL {
+            match self.link.stream.poll_fill(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.link.stream.consume(usize::MAX);
+                    self.linger(until);
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return self.link.deadline.poll_expired(cx),
+            }
+        }
+        cx.waker().wake_by_ref();
+        self.link.deadline.poll_expired(cx)
+    }
+
+    fn now(&self) -> Option<Instant> {
+        self.link.stream.io_loop().map(|io_loop| io_loop.now())
+    }
+}
+
+impl<D, F, M> Future for Serving<D, F, M>
+where
+    D: HttpServerConnectionDelegate,
+    F: Future<Output = ()>,
+    M: Fn(Rc<Desk>) -> F,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            let outcome = match &mut this.phase {
+                Phase::Fresh => {
+                    this.wait_for_request();
+                    continue;
+                }
+                Phase::Idle => match this.poll_idle(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(None) => {
+                        let worker = this.shared.workers.take();
+                        worker.give(this.link.clone());
+                        this.phase = Phase::Busy(worker);
+                        continue;
+                    }
+                    Poll::Ready(Some(outcome)) => outcome,
+                },
+                Phase::Busy(worker) => match worker.poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(outcome) => {
+                        if let Phase::Busy(worker) = std::mem::replace(&mut this.phase, Phase::Idle) {
+                            this.shared.workers.give_back(worker);
+                        }
+                        outcome
+                    }
+                },
+                Phase::Flushing => {
+                    match this.link.stream.poll_flush(cx) {
+                        Poll::Pending if this.link.deadline.poll_expired(cx).is_pending() => return Poll::Pending,
+                        Poll::Ready(Ok(())) if this.link.stream.shutdown_write_now().is_ok() => {}
+                        _ => return Poll::Ready(()),
+                    }
+                    let Some(now) = this.now() else { return Poll::Ready(()) };
+                    this.linger(now + LINGER);
+                    continue;
+                }
+                Phase::Lingering { until } => {
+                    let until = *until;
+                    return this.poll_lingering(until, cx);
+                }
+            };
+            match outcome {
+                Outcome::Idle => this.wait_for_request(),
+                Outcome::Close => {
+                    this.link.stream.close_when_flushed();
+                    return Poll::Ready(());
+                }
+                Outcome::Linger => {
+                    this.deadline_in(Some(LINGER));
+                    this.phase = Phase::Flushing;
+                }
+                Outcome::Cut => {
+                    this.link.stream.close();
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+}
+
+impl<D: HttpServerConnectionDelegate, F, M> Drop for Serving<D, F, M> {
+    fn drop(&mut self) {
+        let (delegate, id) = (&self.shared.core.delegate, self.link.id);
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| delegate.on_close(id))) {
+            tracing::error!("panic in on_close: {}", panic_message(&*payload));
+        }
+    }
+}

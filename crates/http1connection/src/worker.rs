@@ -1,0 +1,107 @@
+//! Boxes for requests: taken at a request's first byte, given back when the connection falls idle.
+//!
+//! A delegate's futures can be large, and an idle connection shall not carry them. So a connection's own task is small,
+//! and what a request needs lives in a *worker*: a boxed coroutine that serves one connection after another. It is never
+//! moved and never built anew, however many requests it serves.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::connection::Link;
+
+/// Workers that wait for work at most; further ones are freed. What they keep resident is bounded with that.
+const IDLE_WORKERS: usize = 256;
+
+/// What became of the connection that a worker served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Everything that came was answered; the next request is awaited.
+    Idle,
+    /// To be closed once everything is sent.
+    Close,
+    /// To be closed likewise, but the peer may still be sending: read on for a while, or it loses the answer to a reset.
+    Linger,
+    /// Closed already, or not worth another byte.
+    Cut,
+}
+
+/// Where a connection's task and its worker meet.
+#[derive(Default)]
+pub(crate) struct Desk {
+    job: Cell<Option<Rc<Link>>>,
+    outcome: Cell<Option<Outcome>>,
+}
+
+impl Desk {
+    /// The worker's side: waits for a connection to serve.
+    pub(crate) async fn next_job(&self) -> Rc<Link> {
+        poll_fn(|_| match self.job.take() {
+            Some(link) => Poll::Ready(link),
+            // Whoever brings a job polls the worker; no waker is needed.
+            None => Poll::Pending,
+        })
+        .await
+    }
+
+    /// The worker's side: hands the connection back.
+    pub(crate) fn done(&self, outcome: Outcome) {
+        self.outcome.set(Some(outcome));
+    }
+}
+
+pub(crate) struct Worker<F> {
+    desk: Rc<Desk>,
+    coroutine: Pin<Box<F>>,
+}
+
+impl<F: Future<Output = ()>> Worker<F> {
+    pub(crate) fn give(&self, link: Rc<Link>) {
+        self.desk.job.set(Some(link));
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        // The coroutine never ends; whether it is done with its job, the desk says.
+        let _ = self.coroutine.as_mut().poll(cx);
+        match self.desk.outcome.take() {
+            Some(outcome) => Poll::Ready(outcome),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// The free list of a server's workers.
+pub(crate) struct Workers<F, M> {
+    idle: RefCell<Vec<Worker<F>>>,
+    make: M,
+}
+
+impl<F, M> Workers<F, M>
+where
+    F: Future<Output = ()>,
+    M: Fn(Rc<Desk>) -> F,
+{
+    pub(crate) fn new(make: M) -> Self {
+        Self { idle: RefCell::default(), make }
+    }
+
+    pub(crate) fn take(&self) -> Worker<F> {
+        let idle = self.idle.borrow_mut().pop();
+        idle.unwrap_or_else(|| {
+            let desk = Rc::new(Desk::default());
+            Worker { coroutine: Box::pin((self.make)(desk.clone())), desk }
+        })
+    }
+
+    pub(crate) fn give_back(&self, worker: Worker<F>) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < IDLE_WORKERS {
+            idle.push(worker);
+        } else {
+            drop(idle);
+            drop(worker);
+        }
+    }
+}
