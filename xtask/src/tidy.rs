@@ -1,6 +1,6 @@
 //! `cargo xtask tidy`: the invariants of ARCHITECTURE.md and the repository's shape, as checks of its text.
 //!
-//! Each check is a function with a name that says what holds, and returns what breaks it. [`tests`] shows for each check
+//! Each check is a function with a name that says what holds, and returns what breaks it. `tests` shows for each check
 //! that it fails. What text can't show is left to tests: that server constructors and `bind` don't touch the loop
 //! (invariant 7) is shown by `start_fork`, which could not fork otherwise, and by the tests of `tcpserver`.
 
