@@ -35,16 +35,30 @@
 //! - **[`is_valid_ip`] is strict.** Tornado asks `getaddrinfo`, which takes `"1"`, `"127.1"`, `"0x7f.1"`, `"01.02.03.04"`
 //!   (the shapes of `inet_aton`, none of them in RFC 3986, section 3.2.2) and scoped addresses like `"fe80::1%lo"` (RFC 4007,
 //!   section 11: meaningful on one node only). Here they are no IP addresses.
+//! - **Accepting doesn't spin.** In Tornado an error like `EMFILE` escapes to the loop, which logs it and comes back at once, some
+//!   60,000 times a second. Here accepting pauses, with one line in the log.
+//! - **A failing accept callback** costs its own connection; in Tornado it ends the batch.
+//! - **The accept handler owns its listener.** `AcceptHandler::remove` hands it back, and it is closed by dropping it;
+//!   Tornado's remover leaves it to whoever else holds the socket.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "ioloop")]
+mod accept;
 mod bind;
 mod error;
 mod ip;
 mod listener;
 mod unix;
 
+#[cfg(feature = "ioloop")]
+pub use accept::{AcceptHandler, AcceptOptions, SHARED_ACCEPT_BATCH, add_accept_handler};
 pub use bind::{AddressFamily, BindOptions, DEFAULT_BACKLOG, bind_sockets};
 pub use error::BindError;
 pub use ip::is_valid_ip;
 pub use listener::{Connection, Listener, PeerAddress};
 pub use unix::{UnixBindOptions, bind_unix_socket};
+
+/// Its examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

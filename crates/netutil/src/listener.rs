@@ -1,6 +1,7 @@
 //! What listens, what comes in, and from where: one type each for TCP and Unix sockets.
 
 use std::fmt;
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::{self, UnixListener, UnixStream};
@@ -12,6 +13,19 @@ pub enum Listener {
     Tcp(TcpListener),
     /// Unix, as [`bind_unix_socket`](crate::bind_unix_socket) returns it.
     Unix(UnixListener),
+}
+
+impl Listener {
+    /// Whether `accept` waits for a connection. The listeners of this crate don't.
+    ///
+    /// # Errors
+    /// What the system says of the descriptor.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        match self {
+            Listener::Tcp(listener) => listener.set_nonblocking(nonblocking),
+            Listener::Unix(listener) => listener.set_nonblocking(nonblocking),
+        }
+    }
 }
 
 /// An accepted connection: non-blocking, close-on-exec.

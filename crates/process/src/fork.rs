@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{ForkResult, fork};
@@ -92,6 +91,8 @@ pub(crate) struct Taken {
 /// Waits for one of the signals in `set`, which must be blocked; `None` after the timeout.
 #[cfg(target_os = "linux")]
 pub(crate) fn wait_for_signal(set: &SigSet, timeout: Option<Duration>) -> nix::Result<Option<Taken>> {
+    use nix::errno::Errno;
+
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let limit = timeout.map(|timeout| libc::timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),

@@ -69,3 +69,8 @@ mod task;
 pub use error::ForkError;
 pub use prefork::{DEFAULT_MAX_RESTARTS, ForkOptions, fork_processes};
 pub use task::{cpu_count, task_id};
+
+/// Its examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
