@@ -55,5 +55,5 @@ mod write;
 pub use error::{CloseCause, StreamError};
 pub use read::ReadTarget;
 pub use stream::{IoStream, StreamOptions};
-pub use transport::Transport;
+pub use transport::{Raiser, Transport};
 pub use write::Written;

@@ -16,7 +16,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::error::{CloseCause, StreamError};
 use crate::inner::{Inner, Phase, State};
-use crate::transport::Transport;
+use crate::transport::{Raiser, Transport};
 use crate::transports::{Pipe, Tcp, Unix};
 
 /// The limits of a stream, in bytes.
@@ -408,6 +408,11 @@ impl IoStream {
     #[inline]
     pub fn peer_is_gone(&self) -> bool {
         self.inner.registration.ready().intersects(Ready::ERROR | Ready::WRITE_CLOSED) || self.closed()
+    }
+
+    /// What raises this stream's readiness, for a transport without a descriptor.
+    pub fn raiser(&self) -> Raiser {
+        Raiser(Rc::downgrade(&self.inner))
     }
 
     /// Has the task woken at the next read event, be it data, the peer's close or its reset.

@@ -1,16 +1,22 @@
 //! What a stream needs of the thing that moves its bytes: what a subclass of Tornado's `BaseIOStream` overrides.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::rc::Weak;
+
+use landspout_ioloop::Ready;
+
+use crate::inner::Inner;
 
 /// Moves bytes without blocking. Dropping it closes it.
 ///
 /// An error of kind `WouldBlock` means "nothing now"; the stream waits for the next readiness event then. `Interrupted`
 /// must not come out of a transport.
 pub trait Transport: 'static {
-    /// The descriptor to watch, or `None` for a simulated transport, whose creator raises the flags of the stream's
-    /// [`Registration`](landspout_ioloop::Registration) instead.
+    /// The descriptor to watch, or `None` for a simulated transport, whose creator tells of events through the stream's
+    /// [`Raiser`] instead.
     #[doc(alias = "fileno")]
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 
@@ -63,5 +69,30 @@ pub trait Transport: 'static {
     /// The peer's address, where it is an Internet one.
     fn peer_addr(&self) -> Option<SocketAddr> {
         None
+    }
+}
+
+/// Tells a stream over a simulated [`Transport`] what the poller tells others: that a read or a write may bring something
+/// now, or that the peer has closed. A stream gives it by [`raiser`](crate::IoStream::raiser); it does not keep the stream.
+#[derive(Clone)]
+pub struct Raiser(pub(crate) Weak<Inner>);
+
+impl Raiser {
+    /// Puts the flags up in the loop's next turn, with all that an event does. So it may be called from a transport's
+    /// `read`, `write` and `drop`, of the other end or of the same stream. Harmless when the stream is gone.
+    pub fn raise(&self, ready: Ready) {
+        let Some(io_loop) = self.0.upgrade().and_then(|inner| inner.io_loop()) else { return };
+        let stream = self.0.clone();
+        io_loop.add_callback(move || {
+            if let Some(inner) = stream.upgrade() {
+                inner.registration.raise(ready);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Raiser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Raiser").field("stream_alive", &(self.0.strong_count() > 0)).finish()
     }
 }
