@@ -1,0 +1,49 @@
+//! What a pipelined request costs in the codec alone. Count its instructions with
+//!
+//! ```sh
+//! cargo build --release -p landspout-http1 --example count
+//! valgrind --tool=callgrind --toggle-collect='*serve_batch*' target/release/examples/count 1000
+//! ```
+//!
+//! and divide by the number of requests that it prints.
+
+use landspout_http1::{Event, Limits, RequestDecoder, ResponseEncoder};
+use landspout_httputil::{HttpHeaders, ResponseStartLine, StatusCode};
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8888\r\n\r\n";
+const PIPELINED: usize = 16;
+
+fn main() {
+    let batches: usize = std::env::args().nth(1).map_or(1000, |n| n.parse().expect("a number of batches"));
+    let input = REQUEST.repeat(PIPELINED);
+    let mut decoder = RequestDecoder::new(Limits::default());
+    let mut out = Vec::new();
+    for _ in 0..batches {
+        out.clear();
+        serve_batch(&mut decoder, &input, &mut out);
+    }
+    assert!(out.ends_with(b"\r\n\r\nHello, World!"));
+    println!("{} requests, {} bytes for the last {PIPELINED}", batches * PIPELINED, out.len());
+}
+
+#[inline(never)]
+fn serve_batch(decoder: &mut RequestDecoder, mut input: &[u8], out: &mut Vec<u8>) {
+    const HEADERS: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "text/plain; charset=utf-8")]);
+    while !input.is_empty() {
+        let decoded = decoder.decode(input).expect("a good request");
+        input = &input[decoded.consumed..];
+        let Some(Event::Head(head)) = decoded.event else { unreachable!("a whole head") };
+        let mut encoder = ResponseEncoder::for_request(&head);
+        encoder
+            .response(
+                &ResponseStartLine::new(StatusCode::OK),
+                &HEADERS,
+                b"Hello, World!",
+                b"Sun, 06 Nov 1994 08:49:37 GMT",
+                out,
+            )
+            .expect("a good response");
+        drop(head);
+        assert!(decoder.start_next());
+    }
+}

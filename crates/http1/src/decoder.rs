@@ -1,0 +1,335 @@
+//! Bytes in, events out: the one place where a connection's reading side changes its state.
+//!
+//! ```text
+//!            head without body                       start_next
+//! Head ────────────────────────────► End ──────► Done ─────────► Head, or Closed after the last message
+//!  │ head with body                   ▲ End event
+//!  └─────────────► Fixed / Chunked ───┘
+//! any state: an error ► Failed;  end of input ► Closed
+//! ```
+//!
+//! Rules: an error is final; between two messages nothing is kept but storage; every limit is checked before the bytes it
+//! limits are taken.
+
+use std::rc::Rc;
+
+use landspout_httputil::HttpHeaders;
+
+use crate::chunked::{ChunkedDecoder, Found};
+use crate::error::DecodeError;
+use crate::event::{Decoded, Event, RequestHead};
+use crate::framing::BodyLength;
+use crate::head;
+use crate::limits::Limits;
+use crate::scan::{Block, LineScan};
+
+/// Reads the requests of one connection: bytes in, [`Event`]s out.
+///
+/// Hand it everything that arrived and isn't consumed yet; it says how much it consumed and what that meant. Any input cut
+/// anywhere gives the same events, except that a body's data may come in other pieces.
+///
+/// ```
+/// use landspout_http1::{Event, Limits, RequestDecoder};
+///
+/// let mut input = &b"POST /echo HTTP/1.1\r\nHost: example.com\r\nContent-Length: 2\r\n\r\nhi"[..];
+/// let mut decoder = RequestDecoder::new(Limits::default());
+/// loop {
+///     let decoded = decoder.decode(input)?;
+///     match decoded.event {
+///         Some(Event::Head(head)) => assert_eq!(head.start_line.path(), "/echo"),
+///         Some(Event::Data(range)) => assert_eq!(&input[range], b"hi"),
+///         Some(Event::End) => break,
+///         _ => unreachable!("no trailers, and nothing is missing"),
+///     }
+///     input = &input[decoded.consumed..];
+/// }
+/// assert!(decoder.start_next() && decoder.is_idle());
+/// # Ok::<(), landspout_http1::DecodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct RequestDecoder {
+    limits: Rc<Limits>,
+    /// What the heads are copied to. Used again unless the application kept a head.
+    storage: HttpHeaders,
+    /// Of a head or trailer section that came in pieces: how far the search for its end got.
+    scan: LineScan,
+    state: State,
+    max_body_size: u64,
+    /// A head as short as this can't have a line that is too long: it takes the fast path.
+    short_head: usize,
+    /// Something of a head is there that isn't consumed.
+    head_begun: bool,
+    /// The one empty line before a request was skipped.
+    empty_line_skipped: bool,
+    keep_alive: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Head,
+    Fixed {
+        remaining: u64,
+        /// What `Content-Length` says: the limit can be changed until the body was read.
+        length: u64,
+    },
+    Chunked(ChunkedDecoder),
+    /// Everything was read, the `End` event is due.
+    End,
+    /// The message is over.
+    Done,
+    /// Nothing that follows is a message.
+    Closed,
+    Failed(Box<DecodeError>),
+}
+
+impl RequestDecoder {
+    /// A decoder for a new connection.
+    pub fn new(limits: impl Into<Rc<Limits>>) -> Self {
+        let limits = limits.into();
+        Self {
+            short_head: limits.max_header_size.min(limits.max_start_line).min(limits.max_header_line),
+            max_body_size: limits.max_body_size,
+            limits,
+            storage: HttpHeaders::new(),
+            scan: LineScan::default(),
+            state: State::Head,
+            head_begun: false,
+            empty_line_skipped: false,
+            keep_alive: true,
+        }
+    }
+
+    /// Reads on. `input` is everything that arrived and wasn't consumed yet. At most one event comes back: call again, with
+    /// what is left, until there is none.
+    ///
+    /// A `Content-Length` above the limit fails with the call after the head's, even with no input: so one can decide before
+    /// `100 Continue` is sent, and after the application had its chance to
+    /// [raise the limit](Self::set_max_body_size). After the end of a message nothing is consumed until
+    /// [`start_next`](Self::start_next). After the last message of a connection everything is consumed and ignored
+    /// (RFC 9112, section 9.6).
+    ///
+    /// # Errors
+    /// [`DecodeError`]. It is final: every later call gives the same one.
+    #[inline]
+    pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
+        let result = match self.state {
+            State::Head => self.decode_head(input),
+            _ => self.decode_body(input),
+        };
+        if let Err(error) = &result {
+            self.fail(error);
+        }
+        result
+    }
+
+    /// The input ended. `Ok`: between messages, or after the last byte of one, whose [`Event::End`] may still be due.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`] in the middle of a message.
+    pub fn eof(&mut self) -> Result<Option<Event>, DecodeError> {
+        match self.state {
+            State::Failed(ref error) => return Err((**error).clone()),
+            State::End => {
+                self.state = State::Done;
+                self.keep_alive = false;
+                return Ok(Some(Event::End));
+            }
+            State::Fixed { .. } | State::Chunked(_) => {}
+            State::Head if self.head_begun => {}
+            State::Head | State::Done | State::Closed => {
+                self.state = State::Closed;
+                return Ok(None);
+            }
+        }
+        self.fail(&DecodeError::Truncated);
+        Err(DecodeError::Truncated)
+    }
+
+    /// Gets ready for the next message. `false`: there is none, because the last one said so, or isn't over, or was faulty.
+    ///
+    /// The limit of the body is again that of the [`Limits`].
+    #[inline]
+    pub fn start_next(&mut self) -> bool {
+        match self.state {
+            State::Done | State::End if self.keep_alive => {
+                self.state = State::Head;
+                self.max_body_size = self.limits.max_body_size;
+                true
+            }
+            State::Done | State::End => {
+                self.state = State::Closed;
+                false
+            }
+            State::Head => !self.head_begun,
+            State::Fixed { .. } | State::Chunked(_) | State::Closed | State::Failed(_) => false,
+        }
+    }
+
+    /// How many bytes the body of the current message may have. Only this one's: call it when its head is there.
+    #[inline]
+    pub fn set_max_body_size(&mut self, bytes: u64) {
+        self.max_body_size = bytes;
+    }
+
+    /// Whether this is a moment between messages, with nothing of the next one seen but an empty line.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Head) && !self.head_begun
+    }
+
+    /// Whether the current message was read to its end.
+    #[inline]
+    pub fn is_complete(&self) -> bool {
+        matches!(self.state, State::End | State::Done)
+    }
+
+    /// Hands out the storage of the heads, so that an idle connection holds none; the next head makes new storage unless
+    /// [`set_storage`](Self::set_storage) gives it some first.
+    pub fn take_storage(&mut self) -> HttpHeaders {
+        std::mem::take(&mut self.storage)
+    }
+
+    /// Gives the decoder storage to copy the next heads to. Its fields are forgotten.
+    pub fn set_storage(&mut self, storage: HttpHeaders) {
+        self.storage = storage;
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    #[inline]
+    fn decode_head(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
+        // First sight of a head: usually all of it is there.
+        if !self.head_begun && matches!(input.first(), Some(byte) if *byte > b'\r') {
+            let max = self.limits.max_headers;
+            if let Some((len, head)) = head::parse_request(input, self.short_head, max, &mut self.storage)? {
+                return Ok(self.head(len, head));
+            }
+        }
+        self.decode_head_slowly(input)
+    }
+
+    /// Begins the message.
+    #[inline]
+    fn head(&mut self, consumed: usize, head: RequestHead) -> Decoded {
+        self.keep_alive = head.keep_alive;
+        self.empty_line_skipped = false;
+        self.state = match head.body {
+            BodyLength::None | BodyLength::Fixed(0) => State::End,
+            BodyLength::Fixed(length) => State::Fixed { remaining: length, length },
+            BodyLength::Chunked => State::Chunked(ChunkedDecoder::new()),
+        };
+        Decoded { consumed, event: Some(Event::Head(head)) }
+    }
+
+    /// A head that is not complete, not right, or not short.
+    #[cold]
+    fn decode_head_slowly(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
+        let mut skipped = 0;
+        if self.scan.is_fresh() && !self.empty_line_skipped {
+            // RFC 9112, section 2.2: one empty line before a request may be ignored. It is consumed at once, so that an idle
+            // connection holds no buffer because of it.
+            match input {
+                [b'\r', b'\n', ..] => {
+                    self.empty_line_skipped = true;
+                    self.head_begun = false;
+                    skipped = 2;
+                }
+                [b'\r'] => {
+                    self.head_begun = true;
+                    return Ok(Decoded { consumed: 0, event: None });
+                }
+                _ => {}
+            }
+        }
+        let input = &input[skipped..];
+        let more = Decoded { consumed: skipped, event: None };
+        if input.is_empty() {
+            return Ok(more);
+        }
+        self.head_begun = true;
+        let Some(len) = self.scan.advance(input, Block::Request, &self.limits)? else { return Ok(more) };
+        let head = head::parse_scanned_request(&input[..len], self.limits.max_headers, &mut self.storage)?;
+        self.scan = LineScan::default();
+        self.head_begun = false;
+        Ok(self.head(skipped + len, head))
+    }
+
+    fn decode_body(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
+        match &mut self.state {
+            State::Fixed { remaining, length } => {
+                // At once, before a single byte of it is taken.
+                if *length > self.max_body_size {
+                    return Err(DecodeError::BodyTooLarge(self.max_body_size));
+                }
+                let len = usize::try_from(*remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
+                if len == 0 {
+                    return Ok(Decoded { consumed: 0, event: None });
+                }
+                *remaining -= len as u64;
+                if *remaining == 0 {
+                    self.state = State::End;
+                }
+                Ok(Decoded { consumed: len, event: Some(Event::Data(0..len)) })
+            }
+            State::Chunked(chunks) => {
+                let consumed = match chunks.decode(input, &self.limits, self.max_body_size)? {
+                    Found::Nothing => return Ok(Decoded { consumed: input.len(), event: None }),
+                    Found::Data(range) => return Ok(Decoded { consumed: range.end, event: Some(Event::Data(range)) }),
+                    Found::Trailers(at) => at,
+                };
+                self.decode_trailers(consumed, &input[consumed..])
+            }
+            State::End => {
+                self.state = State::Done;
+                Ok(Decoded { consumed: 0, event: Some(Event::End) })
+            }
+            State::Head | State::Done => Ok(Decoded { consumed: 0, event: None }),
+            State::Closed => Ok(Decoded { consumed: input.len(), event: None }),
+            State::Failed(error) => Err((**error).clone()),
+        }
+    }
+
+    /// The trailer section, `consumed` bytes behind the start of the input.
+    fn decode_trailers(&mut self, consumed: usize, block: &[u8]) -> Result<Decoded, DecodeError> {
+        if block.is_empty() {
+            return Ok(Decoded { consumed, event: None });
+        }
+        let Some(len) = self.scan.advance(block, Block::Trailers, &self.limits)? else {
+            return Ok(Decoded { consumed, event: None });
+        };
+        self.scan = LineScan::default();
+        let event = if len == 2 {
+            self.state = State::Done;
+            Event::End
+        } else {
+            let trailers = head::parse_scanned_trailers(&block[..len], self.limits.max_headers)?;
+            self.state = State::End;
+            Event::Trailers(trailers)
+        };
+        Ok(Decoded { consumed: consumed + len, event: Some(event) })
+    }
+
+    #[cold]
+    fn fail(&mut self, error: &DecodeError) {
+        if !matches!(self.state, State::Failed(_)) {
+            self.state = State::Failed(Box::new(error.clone()));
+        }
+        self.storage = HttpHeaders::new();
+    }
+}
+
+/// What the tests count instead of measuring time.
+#[cfg(test)]
+pub(crate) mod count {
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Bytes that the search for a blank line looked at.
+        pub(crate) static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
+        /// Heads handed to httparse.
+        pub(crate) static PARSED: Cell<usize> = const { Cell::new(0) };
+    }
+}

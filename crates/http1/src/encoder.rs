@@ -1,0 +1,578 @@
+//! Events in, bytes out: the one place where a response's writing side changes its state.
+//!
+//! ```text
+//!        head                          data…        finish
+//! Idle ────────► Head / Fixed / Chunked / UntilClose ──────► Done
+//!  │ ▲ 1xx (any number)                                       ▲
+//!  └─┘            response, or head with 101 ─────────────────┘
+//! ```
+//!
+//! Rules: exactly one framing per response, and this file's choice is `framing.rs`'s; when a call fails, nothing was
+//! appended and nothing has changed; nothing is validated twice: names, values and reason phrases were when they were made
+//! (`httputil`), so that none of them can split the response.
+
+use landspout_httputil::{HttpHeaders, HttpOutputError, Method, ResponseStartLine, StatusCode, Version};
+
+use crate::error::shortened;
+use crate::event::RequestHead;
+use crate::framing::{
+    ConnectionOptions, Kind, MethodKind, ResponseFraming, ResponseTo, connection_options, decimal, kind,
+};
+
+/// Writes the responses to one request: any number of interim ones (1xx) and a final one.
+///
+/// Make one for each request. It appends to a buffer of yours, and never part of a message: a call that fails has appended
+/// nothing and changed nothing, so that another response can still be sent if the head wasn't out.
+///
+/// ```
+/// use landspout_http1::ResponseEncoder;
+/// use landspout_httputil::{HttpHeaders, Method, ResponseStartLine, StatusCode, Version};
+///
+/// let mut out = Vec::new();
+/// let mut encoder = ResponseEncoder::new(&Method::GET, Version::HTTP_11, true);
+/// let headers = HttpHeaders::from_static(&[("Content-Type", "text/plain")]);
+/// let start_line = ResponseStartLine::new(StatusCode::OK);
+/// encoder.response(&start_line, &headers, b"Hello", b"Sun, 06 Nov 1994 08:49:37 GMT", &mut out)?;
+/// assert_eq!(
+///     out,
+///     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\
+///       Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nHello"
+/// );
+/// assert!(encoder.is_complete() && encoder.keep_alive());
+/// # Ok::<(), landspout_http1::HttpOutputError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ResponseEncoder {
+    to: ResponseTo,
+    keep_alive: bool,
+    /// The request offered to switch protocols.
+    upgrade_offered: bool,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Idle,
+    /// No body may be sent, and none was.
+    NoBody,
+    /// An answer to HEAD: the body is counted and not sent.
+    Head {
+        length: Option<u64>,
+        written: u64,
+    },
+    Fixed {
+        length: u64,
+        written: u64,
+    },
+    Chunked,
+    UntilClose,
+    Done,
+}
+
+/// What to put around a piece of a body: made by [`ResponseEncoder::data`].
+///
+/// The piece itself isn't copied, so that a large one can go to the socket from where it is.
+#[derive(Clone, Debug)]
+#[must_use = "nothing was written yet"]
+pub struct Framed<'a> {
+    /// The chunk's line, right-aligned.
+    prefix: [u8; PREFIX],
+    prefix_start: u8,
+    chunk: &'a [u8],
+    suffix: &'static [u8],
+}
+
+/// 16 digits and CRLF.
+const PREFIX: usize = 18;
+
+impl<'a> Framed<'a> {
+    /// The bytes to write, in this order; any of them may be empty.
+    #[inline]
+    pub fn pieces(&self) -> [&[u8]; 3] {
+        [self.prefix(), self.chunk, self.suffix]
+    }
+
+    /// What comes before the piece.
+    #[inline]
+    pub fn prefix(&self) -> &[u8] {
+        self.prefix.get(usize::from(self.prefix_start)..).unwrap_or_default()
+    }
+
+    /// The piece as it was given, or nothing if it must not be sent.
+    #[inline]
+    pub fn chunk(&self) -> &'a [u8] {
+        self.chunk
+    }
+
+    /// What comes behind the piece.
+    #[inline]
+    pub fn suffix(&self) -> &'static [u8] {
+        self.suffix
+    }
+
+    /// Whether there is nothing to write.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // Only a chunk has a prefix or suffix, and no chunk is empty.
+        self.chunk.is_empty()
+    }
+
+    /// Appends all of it.
+    #[inline]
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        for piece in self.pieces() {
+            out.extend_from_slice(piece);
+        }
+    }
+
+    #[inline]
+    fn plain(chunk: &'a [u8]) -> Self {
+        Self { prefix: [0; PREFIX], prefix_start: PREFIX as u8, chunk, suffix: b"" }
+    }
+
+    fn chunk_of(chunk: &'a [u8]) -> Self {
+        let mut framed = Self { suffix: b"\r\n", ..Self::plain(chunk) };
+        let mut start = PREFIX - 2;
+        framed.prefix[start..].copy_from_slice(b"\r\n");
+        let mut size = chunk.len();
+        while size != 0 {
+            start -= 1;
+            framed.prefix[start] = b"0123456789abcdef"[size % 16];
+            size /= 16;
+        }
+        framed.prefix_start = start as u8;
+        framed
+    }
+}
+
+impl ResponseEncoder {
+    /// For responses to a request with that method and version. `keep_alive`: the connection stays open as far as request
+    /// and server are concerned.
+    #[inline]
+    pub fn new(method: &Method, version: Version, keep_alive: bool) -> Self {
+        Self {
+            to: ResponseTo { method: MethodKind::from(method), http11: version >= Version::HTTP_11 },
+            keep_alive,
+            upgrade_offered: false,
+            state: State::Idle,
+        }
+    }
+
+    /// For responses to this request.
+    #[inline]
+    pub fn for_request(head: &RequestHead) -> Self {
+        let mut encoder = Self::new(&head.start_line.method, head.start_line.version, head.keep_alive);
+        encoder.upgrade_offered = head.upgrade;
+        encoder
+    }
+
+    /// For the response to something that is no proper request, after which the connection is closed.
+    pub fn for_error() -> Self {
+        Self::new(&Method::GET, Version::HTTP_11, false)
+    }
+
+    /// Appends the head of a response whose body follows with [`data`](Self::data) and [`finish`](Self::finish).
+    ///
+    /// `date` is the value of the `Date` field (RFC 9110, section 5.6.7: IMF-fixdate, which has 29 characters), added unless
+    /// the application gave one. The body is framed by the application's `Content-Length`; without one by chunks, or by
+    /// closing the connection if the client speaks HTTP/1.0 only. `Connection` tells the client what becomes of the
+    /// connection; other options that the application gives in that field are kept.
+    ///
+    /// A status 1xx makes an interim response; the final one is still to be sent. It isn't sent at all to an HTTP/1.0 client,
+    /// which doesn't expect it (RFC 9110, section 15.2). 101 is final as far as HTTP is concerned, and only possible when the
+    /// request offered an upgrade.
+    ///
+    /// # Errors
+    /// - [`HeadersAlreadySent`](HttpOutputError::HeadersAlreadySent) or
+    ///   [`AlreadyFinished`](HttpOutputError::AlreadyFinished) after a final head;
+    /// - [`InvalidContentLength`](HttpOutputError::InvalidContentLength): not one plain decimal number;
+    /// - [`ReservedHeader`](HttpOutputError::ReservedHeader): a `Transfer-Encoding`, which only the codec sets, or a
+    ///   `Content-Length` where none may be (1xx, 204, 2xx to CONNECT);
+    /// - [`InvalidStatus`](HttpOutputError::InvalidStatus): 101 without an offer or without an `Upgrade` field.
+    pub fn head(
+        &mut self,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        date: &[u8; 29],
+        out: &mut Vec<u8>,
+    ) -> Result<(), HttpOutputError> {
+        self.check_idle()?;
+        if start_line.code.as_u16() < 200 && !self.to.http11 && start_line.code != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(());
+        }
+        let start = out.len();
+        match self.append_head(start_line, headers, None, date, out) {
+            Ok(next) => self.state = next,
+            Err(error) => {
+                out.truncate(start);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Frames a piece of the body. An empty one is nothing.
+    ///
+    /// # Errors
+    /// - [`HeadersNotSent`](HttpOutputError::HeadersNotSent) or [`AlreadyFinished`](HttpOutputError::AlreadyFinished);
+    /// - [`BodyNotAllowed`](HttpOutputError::BodyNotAllowed) with status 204, 205, 304 or 2xx to CONNECT. In answer to HEAD a
+    ///   body is counted and not sent;
+    /// - [`BodyTooLong`](HttpOutputError::BodyTooLong): more than `Content-Length` says.
+    #[inline]
+    pub fn data<'a>(&mut self, chunk: &'a [u8]) -> Result<Framed<'a>, HttpOutputError> {
+        let nothing = Framed::plain(&chunk[..0]);
+        match &mut self.state {
+            State::Idle => Err(HttpOutputError::HeadersNotSent),
+            State::Done => Err(HttpOutputError::AlreadyFinished),
+            _ if chunk.is_empty() => Ok(nothing),
+            State::NoBody => Err(HttpOutputError::BodyNotAllowed),
+            State::Head { length, written } => {
+                count(length.unwrap_or(u64::MAX), written, chunk)?;
+                Ok(nothing)
+            }
+            State::Fixed { length, written } => {
+                count(*length, written, chunk)?;
+                Ok(Framed::plain(chunk))
+            }
+            State::Chunked => Ok(Framed::chunk_of(chunk)),
+            State::UntilClose => Ok(Framed::plain(chunk)),
+        }
+    }
+
+    /// Ends the response.
+    ///
+    /// # Errors
+    /// [`HeadersNotSent`](HttpOutputError::HeadersNotSent), [`AlreadyFinished`](HttpOutputError::AlreadyFinished), or
+    /// [`BodyTooShort`](HttpOutputError::BodyTooShort): fewer bytes than `Content-Length` says. Then only closing the
+    /// connection tells the client. In answer to HEAD writing no body at all is right too.
+    #[inline]
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), HttpOutputError> {
+        match self.state {
+            State::Idle => return Err(HttpOutputError::HeadersNotSent),
+            State::Done => return Err(HttpOutputError::AlreadyFinished),
+            State::Head { written: 0, .. } => {}
+            State::Fixed { length, written } | State::Head { length: Some(length), written } if written < length => {
+                return Err(HttpOutputError::BodyTooShort { content_length: length, written });
+            }
+            State::Chunked => out.extend_from_slice(b"0\r\n\r\n"),
+            State::NoBody | State::Head { .. } | State::Fixed { .. } | State::UntilClose => {}
+        }
+        self.state = State::Done;
+        Ok(())
+    }
+
+    /// Appends a whole response: head, body, and its length as `Content-Length`. The fast way. In answer to HEAD the body is
+    /// left out, and an application that has none at hand may give `Content-Length` instead.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head), [`data`](Self::data) and [`finish`](Self::finish), with nothing appended in each case;
+    /// [`InvalidStatus`](HttpOutputError::InvalidStatus) for 1xx, which is no whole response.
+    #[inline]
+    pub fn response(
+        &mut self,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        body: &[u8],
+        date: &[u8; 29],
+        out: &mut Vec<u8>,
+    ) -> Result<(), HttpOutputError> {
+        self.check_idle()?;
+        if start_line.code.as_u16() < 200 {
+            return Err(HttpOutputError::InvalidStatus(start_line.code.as_u16()));
+        }
+        let start = out.len();
+        match self.append_head(start_line, headers, Some(body), date, out) {
+            Ok(State::Fixed { .. }) => out.extend_from_slice(body),
+            Ok(_) => {}
+            Err(error) => {
+                out.truncate(start);
+                return Err(error);
+            }
+        }
+        self.state = State::Done;
+        Ok(())
+    }
+
+    /// Has the connection closed after this response. Before the head is out, the client is told.
+    #[inline]
+    pub fn close_after(&mut self) {
+        self.keep_alive = false;
+    }
+
+    /// Whether the connection stays open after this response. Final once the head is out.
+    #[inline]
+    pub fn keep_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// Whether the head of the final response is out.
+    #[inline]
+    pub fn head_sent(&self) -> bool {
+        !matches!(self.state, State::Idle)
+    }
+
+    /// Whether the response is over.
+    #[inline]
+    pub fn is_complete(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    #[inline]
+    fn check_idle(&self) -> Result<(), HttpOutputError> {
+        match self.state {
+            State::Idle => Ok(()),
+            State::Done => Err(HttpOutputError::AlreadyFinished),
+            _ => Err(HttpOutputError::HeadersAlreadySent),
+        }
+    }
+
+    /// Appends a head and says what follows. With a `body`, that is the whole one.
+    #[inline]
+    fn append_head(
+        &mut self,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        body: Option<&[u8]>,
+        date: &[u8; 29],
+        out: &mut Vec<u8>,
+    ) -> Result<State, HttpOutputError> {
+        append_status_line(start_line, out);
+        let given = append_fields(headers, out)?;
+        self.append_rest(start_line.code, headers, given, body, date, out)
+    }
+}
+
+/// What the application's fields say about framing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Given {
+    content_length: Option<u64>,
+    date: bool,
+    connection: bool,
+    upgrade: bool,
+}
+
+impl ResponseEncoder {
+    /// What comes behind the application's fields: the framing, `Connection`, `Date`, the blank line. Nothing of the encoder
+    /// changes before the last check has passed.
+    #[inline]
+    fn append_rest(
+        &mut self,
+        status: StatusCode,
+        headers: &HttpHeaders,
+        given: Given,
+        body: Option<&[u8]>,
+        date: &[u8; 29],
+        out: &mut Vec<u8>,
+    ) -> Result<State, HttpOutputError> {
+        if status.as_u16() < 200 {
+            return self.append_interim_rest(status, headers, given, out);
+        }
+        let length = given.content_length.or(body.map(|body| body.len() as u64));
+        let framing = self.to.framing(status, length);
+        let state = match framing {
+            ResponseFraming::Fixed(length) => {
+                append_content_length(length, out);
+                State::Fixed { length, written: 0 }
+            }
+            ResponseFraming::Chunked => {
+                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                State::Chunked
+            }
+            ResponseFraming::UntilClose => State::UntilClose,
+            ResponseFraming::Head => {
+                if let Some(length) = length {
+                    append_content_length(length, out);
+                }
+                State::Head { length, written: 0 }
+            }
+            ResponseFraming::NotModified | ResponseFraming::Empty | ResponseFraming::Forbidden => {
+                append_no_body(framing, given, body, out)?;
+                State::NoBody
+            }
+        };
+        if let Some((body, length)) = body.zip(given.content_length) {
+            check_whole_body(framing, body.len() as u64, length)?;
+        }
+        // RFC 9110, section 9.3.6: behind a 2xx to CONNECT there is a tunnel, no HTTP.
+        let tunnel = framing == ResponseFraming::Forbidden && self.to.method == MethodKind::Connect;
+        let mut keep_alive = self.keep_alive && framing != ResponseFraming::UntilClose && !tunnel;
+        if given.connection {
+            keep_alive &= !ConnectionOptions::read(connection_fields(headers)).close;
+            append_connection(self.option(keep_alive), headers, out);
+        } else if keep_alive != self.to.http11 && !tunnel {
+            append_connection(self.option(keep_alive), headers, out);
+        }
+        self.keep_alive = keep_alive;
+        if given.date {
+            out.extend_from_slice(b"\r\n");
+        } else {
+            let mut end = *b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+            end[6..35].copy_from_slice(date);
+            out.extend_from_slice(&end);
+        }
+        Ok(state)
+    }
+
+    /// What has to be said about the connection: HTTP/1.1 stays open and HTTP/1.0 closes unless somebody says otherwise
+    /// (RFC 9112, section 9.3).
+    fn option(&self, keep_alive: bool) -> Option<&'static [u8]> {
+        match (self.to.http11, keep_alive) {
+            (true, false) => Some(b"close"),
+            (false, true) => Some(b"keep-alive"),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn append_interim_rest(
+        &mut self,
+        status: StatusCode,
+        headers: &HttpHeaders,
+        given: Given,
+        out: &mut Vec<u8>,
+    ) -> Result<State, HttpOutputError> {
+        // RFC 9110, section 8.6.
+        if given.content_length.is_some() {
+            return Err(HttpOutputError::ReservedHeader("Content-Length".to_owned()));
+        }
+        let switching = status == StatusCode::SWITCHING_PROTOCOLS;
+        // RFC 9110, sections 7.8 and 15.2.2.
+        if switching && !(self.upgrade_offered && given.upgrade) {
+            return Err(HttpOutputError::InvalidStatus(101));
+        }
+        if switching {
+            self.keep_alive = false;
+            let named = ConnectionOptions::read(connection_fields(headers)).upgrade;
+            append_connection((!named).then_some(b"upgrade"), headers, out);
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(if switching { State::NoBody } else { State::Idle })
+    }
+}
+
+/// `HTTP/1.1` whatever the client speaks (RFC 9112, section 2.3).
+#[inline]
+fn append_status_line(start_line: &ResponseStartLine, out: &mut Vec<u8>) {
+    let reason = start_line.reason();
+    if start_line.code == StatusCode::OK && reason == "OK" {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(start_line.code.as_str().as_bytes());
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the application's fields but those of the framing and the connection, which are written last and by us.
+#[inline]
+fn append_fields(headers: &HttpHeaders, out: &mut Vec<u8>) -> Result<Given, HttpOutputError> {
+    let mut given = Given::default();
+    for (name, value) in headers.fields() {
+        let kind = kind(name);
+        if kind != Kind::Other && !given.take(kind, value)? {
+            continue;
+        }
+        out.extend_from_slice(name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
+    }
+    Ok(given)
+}
+
+impl Given {
+    /// Notes the field; whether it is to be written as it is.
+    fn take(&mut self, kind: Kind, value: &[u8]) -> Result<bool, HttpOutputError> {
+        match kind {
+            Kind::ContentLength => match decimal(value) {
+                Some(length) if self.content_length.is_none() => self.content_length = Some(length),
+                _ => return Err(HttpOutputError::InvalidContentLength(shortened(value))),
+            },
+            Kind::TransferEncoding => return Err(HttpOutputError::ReservedHeader("Transfer-Encoding".to_owned())),
+            Kind::Connection => self.connection = true,
+            Kind::Date => self.date = true,
+            Kind::Upgrade => self.upgrade = true,
+            Kind::Host | Kind::Expect | Kind::Other => {}
+        }
+        Ok(!matches!(kind, Kind::ContentLength | Kind::Connection))
+    }
+}
+
+#[inline]
+fn append_content_length(length: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Content-Length: ");
+    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The framing fields of a response without a body.
+#[cold]
+fn append_no_body(
+    framing: ResponseFraming,
+    given: Given,
+    body: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) -> Result<(), HttpOutputError> {
+    if body.is_some_and(|body| !body.is_empty()) {
+        return Err(HttpOutputError::BodyNotAllowed);
+    }
+    match (framing, given.content_length) {
+        (ResponseFraming::Forbidden, Some(_)) => {
+            return Err(HttpOutputError::ReservedHeader("Content-Length".to_owned()));
+        }
+        (ResponseFraming::Empty, Some(length)) if length != 0 => {
+            return Err(HttpOutputError::InvalidContentLength(length.to_string()));
+        }
+        (ResponseFraming::Empty, _) => append_content_length(0, out),
+        (ResponseFraming::NotModified, Some(length)) => append_content_length(length, out),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Whether a whole body is as long as the application's own `Content-Length` says.
+#[cold]
+fn check_whole_body(framing: ResponseFraming, written: u64, length: u64) -> Result<(), HttpOutputError> {
+    let may_be_missing = matches!(framing, ResponseFraming::Head | ResponseFraming::NotModified);
+    if written > length {
+        Err(HttpOutputError::BodyTooLong { content_length: length, attempted: written })
+    } else if written < length && !(may_be_missing && written == 0) {
+        Err(HttpOutputError::BodyTooShort { content_length: length, written })
+    } else {
+        Ok(())
+    }
+}
+
+/// `Connection` with our option and those of the application that are not about persistence.
+#[cold]
+fn append_connection(option: Option<&[u8]>, headers: &HttpHeaders, out: &mut Vec<u8>) {
+    let others = connection_fields(headers)
+        .flat_map(connection_options)
+        .filter(|option| !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive"));
+    let mut separator: &[u8] = b"Connection: ";
+    for option in option.into_iter().chain(others) {
+        out.extend_from_slice(separator);
+        out.extend_from_slice(option);
+        separator = b", ";
+    }
+    if separator == b", " {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn connection_fields(headers: &HttpHeaders) -> impl Iterator<Item = &[u8]> {
+    headers.fields().filter(|(name, _)| kind(name) == Kind::Connection).map(|(_, value)| value)
+}
+
+/// Counts a piece of a body, if it fits.
+#[inline]
+fn count(length: u64, written: &mut u64, chunk: &[u8]) -> Result<(), HttpOutputError> {
+    let attempted = written.saturating_add(chunk.len() as u64);
+    if attempted > length {
+        return Err(HttpOutputError::BodyTooLong { content_length: length, attempted });
+    }
+    *written = attempted;
+    Ok(())
+}

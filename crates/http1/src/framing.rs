@@ -1,0 +1,431 @@
+//! Every decision about framing and keep-alive, for both directions. Nothing else in this crate makes one.
+//!
+//! Rules: each stands beside the section that asks for it. Where RFC 9110 and RFC 9112 leave a choice, the stricter one is
+//! taken: two readers that disagree about where a message ends are what request smuggling is made of.
+
+use landspout_httputil::{Method, StatusCode, Version, is_token, is_valid_host, trim_ows};
+
+use crate::error::{DecodeError, shortened};
+
+/// How long the body of a message is (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyLength {
+    /// No body: neither `Content-Length` nor `Transfer-Encoding`.
+    None,
+    /// That many bytes, perhaps none.
+    Fixed(u64),
+    /// As many as the chunks say.
+    Chunked,
+}
+
+/// The fields that the codec itself reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Host,
+    Date,
+    Upgrade,
+    Expect,
+    Connection,
+    ContentLength,
+    TransferEncoding,
+    Other,
+}
+
+const KINDS: usize = Kind::Other as usize;
+
+/// The kinds that have a say in framing and keep-alive: a request without them takes a short cut.
+const RARE: u8 = 1 << Kind::Expect as u8
+    | 1 << Kind::Connection as u8
+    | 1 << Kind::ContentLength as u8
+    | 1 << Kind::TransferEncoding as u8;
+
+/// Which of them `name`, a token, is. The length decides nearly always.
+#[inline]
+pub(crate) fn kind(name: &[u8]) -> Kind {
+    match name.len() {
+        4 if is(name, b"host") => Kind::Host,
+        4 if is(name, b"date") => Kind::Date,
+        6 if is(name, b"expect") => Kind::Expect,
+        7 if is(name, b"upgrade") => Kind::Upgrade,
+        10 if is(name, b"connection") => Kind::Connection,
+        14 if is(name, b"content-length") => Kind::ContentLength,
+        17 if is(name, b"transfer-encoding") => Kind::TransferEncoding,
+        _ => Kind::Other,
+    }
+}
+
+/// Compares a token with a lower-case name of letters and hyphens. Setting bit 5 makes letters lower-case and keeps the
+/// hyphen; what else it turns into these are no token characters. Without branches, so that it becomes a few wide
+/// instructions.
+#[inline]
+fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
+    let mut difference = 0;
+    for i in 0..N {
+        difference |= (name[i] | 0x20) ^ lower[i];
+    }
+    difference == 0
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Requests
+
+/// What the pass over a request's fields picks out: where each of the fields that matter occurs first, and which occur again.
+/// Numbers instead of slices, since most requests have one or two of these fields and pay for all of them.
+#[derive(Debug, Default)]
+pub(crate) struct RequestFields {
+    first: [u16; KINDS],
+    /// One bit for each kind.
+    seen: u8,
+    repeated: u8,
+}
+
+/// What a request's head says about its message and its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestFraming {
+    pub(crate) body: BodyLength,
+    pub(crate) keep_alive: bool,
+    pub(crate) expect_continue: bool,
+    pub(crate) upgrade: bool,
+}
+
+impl RequestFields {
+    /// Notes that the field number `at` is of that kind.
+    #[inline]
+    pub(crate) fn see(&mut self, kind: Kind, at: usize) {
+        let bit = 1 << kind as u8;
+        if self.seen & bit == 0 {
+            // No head has 65,536 fields: a limit that high would be pointless, and is not kept here.
+            self.first[kind as usize] = at as u16;
+        }
+        self.repeated |= self.seen & bit;
+        self.seen |= bit;
+    }
+
+    #[inline]
+    pub(crate) fn has(&self, kind: Kind) -> bool {
+        self.seen & 1 << kind as u8 != 0
+    }
+
+    /// The decisions. `field` gives a field by its number, of which there are `count`.
+    #[inline]
+    pub(crate) fn conclude<'a>(
+        &self,
+        method: &Method,
+        version: Version,
+        count: usize,
+        field: impl Fn(usize) -> (&'a [u8], &'a [u8]),
+    ) -> Result<RequestFraming, DecodeError> {
+        let http11 = version == Version::HTTP_11;
+        // RFC 9112, section 3.2: one `Host` and a valid one; none only in HTTP/1.0.
+        if self.has(Kind::Host) {
+            let host = field(self.first[Kind::Host as usize].into()).1;
+            if self.repeated & 1 << Kind::Host as u8 != 0 {
+                return Err(DecodeError::MultipleHosts);
+            }
+            if !is_valid_host(host) {
+                return Err(DecodeError::InvalidHost(shortened(host)));
+            }
+        } else if http11 {
+            return Err(DecodeError::MissingHost);
+        }
+        if self.seen & RARE == 0 {
+            // Nothing said: no body (RFC 9112, section 6.3, rule 7), and the version decides about the connection (9.3).
+            return Ok(RequestFraming {
+                body: BodyLength::None,
+                keep_alive: http11,
+                expect_continue: false,
+                upgrade: false,
+            });
+        }
+        self.conclude_rare(method, http11, count, field)
+    }
+
+    #[inline(never)]
+    fn conclude_rare<'a>(
+        &self,
+        method: &Method,
+        http11: bool,
+        count: usize,
+        field: impl Fn(usize) -> (&'a [u8], &'a [u8]),
+    ) -> Result<RequestFraming, DecodeError> {
+        let field = &field;
+        // A field that occurs once is found by its number; only repeated ones cost another walk.
+        let values = |wanted: Kind| {
+            let first = usize::from(self.first[wanted as usize]);
+            let end = match () {
+                () if !self.has(wanted) => first,
+                () if self.repeated & 1 << wanted as u8 == 0 => first + 1,
+                () => count,
+            };
+            (first..end).map(field).filter(move |(name, _)| kind(name) == wanted).map(|(_, value)| value)
+        };
+        let body = match (self.has(Kind::TransferEncoding), self.has(Kind::ContentLength)) {
+            (false, false) => BodyLength::None,
+            // RFC 9112, section 6.1: framing of HTTP/1.0 with transfer codings is faulty, whatever else is there.
+            (true, _) if !http11 => return Err(DecodeError::TransferEncodingInHttp10),
+            // RFC 9112, section 6.1: a server may refuse it, and an attempt at smuggling is what it is.
+            (true, true) => return Err(DecodeError::AmbiguousLength),
+            (true, false) => {
+                check_transfer_encoding(values(Kind::TransferEncoding))?;
+                BodyLength::Chunked
+            }
+            (false, true) => BodyLength::Fixed(content_length(values(Kind::ContentLength))?),
+        };
+        let has_body = !matches!(body, BodyLength::None | BodyLength::Fixed(0));
+        // RFC 9110, sections 9.3.6 and 9.3.8.
+        if has_body && matches!(*method, Method::CONNECT | Method::TRACE) {
+            return Err(DecodeError::BodyNotAllowed);
+        }
+        let options = ConnectionOptions::read(values(Kind::Connection));
+        let keep_alive = if http11 {
+            !options.close
+        } else {
+            // RFC 9112, section 9.3. A body without a length can't be told from the next request (RFC 1945, section 7.2.2),
+            // which is why Tornado closes after such methods too.
+            options.keep_alive
+                && !options.close
+                && (body != BodyLength::None || matches!(*method, Method::GET | Method::HEAD))
+        };
+        // RFC 9110, section 10.1.1: ignored in HTTP/1.0, pointless without a body.
+        let expects = http11 && self.has(Kind::Expect);
+        if expects {
+            check_expect(values(Kind::Expect))?;
+        }
+        Ok(RequestFraming {
+            body,
+            keep_alive,
+            expect_continue: expects && has_body,
+            // RFC 9110, section 7.8: only with the connection option, and never in HTTP/1.0.
+            upgrade: http11 && options.upgrade && values(Kind::Upgrade).any(|value| !value.is_empty()),
+        })
+    }
+}
+
+/// RFC 9110, section 8.6: 1*DIGIT; a list is one number if all its members are the same. They are compared as text, and
+/// whitespace before a comma is refused, as Tornado does it: whoever writes `2, 02` wants two readers to disagree.
+fn content_length<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<u64, DecodeError> {
+    let mut first = None;
+    for value in values {
+        for (n, member) in value.split(|byte| *byte == b',').enumerate() {
+            let member = if n == 0 { member } else { trim_start(member) };
+            if *first.get_or_insert(member) != member {
+                return Err(DecodeError::ContentLength(shortened(value)));
+            }
+        }
+    }
+    let digits = first.unwrap_or_default();
+    decimal(digits).ok_or_else(|| DecodeError::ContentLength(shortened(digits)))
+}
+
+/// 1*DIGIT that fits into 64 bits: no sign, no underscore, no whitespace.
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    })
+}
+
+/// RFC 9112, sections 6.1, 6.3 and 7: a list of codings that ends with `chunked`, which occurs once and has no parameters.
+/// Other codings before it are understood as such and not supported. Empty members are refused, since nobody sends them
+/// without a purpose.
+fn check_transfer_encoding<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<(), DecodeError> {
+    let mut chunked = false;
+    let mut unsupported = None;
+    for value in values {
+        for member in value.split(|byte| *byte == b',').map(trim_ows) {
+            let coding = member.split(|byte| *byte == b';').next().map_or(member, trim_ows);
+            if chunked || !is_token(coding) {
+                return Err(DecodeError::TransferEncoding(shortened(value)));
+            }
+            if member.eq_ignore_ascii_case(b"chunked") {
+                chunked = true;
+            } else if coding.eq_ignore_ascii_case(b"chunked") {
+                return Err(DecodeError::TransferEncoding(shortened(value)));
+            } else {
+                unsupported = Some(member);
+            }
+        }
+    }
+    match unsupported {
+        // Section 6.3, rule 4: without chunked at the end nobody can tell the length.
+        Some(member) if !chunked => Err(DecodeError::TransferEncoding(shortened(member))),
+        Some(member) => Err(DecodeError::UnsupportedTransferCoding(shortened(member))),
+        None => Ok(()),
+    }
+}
+
+/// RFC 9110, section 10.1.1: `100-continue` without regard to case is all that there is.
+fn check_expect<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<(), DecodeError> {
+    for value in values {
+        if value.split(|byte| *byte == b',').any(|member| !trim_ows(member).eq_ignore_ascii_case(b"100-continue")) {
+            return Err(DecodeError::Expectation(shortened(value)));
+        }
+    }
+    Ok(())
+}
+
+/// The options of `Connection` that matter here: a list over all fields of that name, without regard to case (RFC 9110,
+/// section 7.6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionOptions {
+    pub(crate) close: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) upgrade: bool,
+}
+
+impl ConnectionOptions {
+    pub(crate) fn read<'a>(values: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut options = Self::default();
+        for option in values.flat_map(connection_options) {
+            options.close |= option.eq_ignore_ascii_case(b"close");
+            options.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            options.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+        }
+        options
+    }
+}
+
+/// The members of one `Connection` field.
+pub(crate) fn connection_options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(trim_ows).filter(|option| !option.is_empty())
+}
+
+/// RFC 9110, section 6.5.1: what changes framing, routing, the connection or how the content is read has no place behind
+/// the content. Such a message is refused, although dropping the field would do: no client sends it in good faith.
+pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
+    const FORBIDDEN: [&[u8]; 13] = [
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    ];
+    FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+}
+
+fn trim_start(bytes: &[u8]) -> &[u8] {
+    let spaces = bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    &bytes[spaces..]
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Responses
+
+/// What of a request decides how its responses are framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ResponseTo {
+    pub(crate) method: MethodKind,
+    pub(crate) http11: bool,
+}
+
+/// The methods whose responses are special.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MethodKind {
+    Head,
+    Connect,
+    Other,
+}
+
+impl From<&Method> for MethodKind {
+    #[inline]
+    fn from(method: &Method) -> Self {
+        match *method {
+            Method::HEAD => Self::Head,
+            Method::CONNECT => Self::Connect,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// How a response is framed (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResponseFraming {
+    /// Neither body nor framing fields: 1xx, 204 and 2xx to CONNECT (RFC 9110, section 8.6; RFC 9112, section 6.1).
+    Forbidden,
+    /// No body, but `Content-Length` may tell how long it would be: 304 (RFC 9110, section 15.4.5).
+    NotModified,
+    /// A body that isn't sent, of the length that is said here or told by `Content-Length`: HEAD (RFC 9110, section 9.3.2).
+    Head,
+    /// No body, and `Content-Length: 0` says so: 205 (RFC 9110, section 15.3.6).
+    Empty,
+    /// That many bytes.
+    Fixed(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// Until the connection closes: HTTP/1.0 without a length.
+    UntilClose,
+}
+
+impl ResponseTo {
+    /// The framing of a response with that status, `length` being the `Content-Length` if it is known.
+    #[inline]
+    pub(crate) fn framing(self, status: StatusCode, length: Option<u64>) -> ResponseFraming {
+        let code = status.as_u16();
+        match (self.method, length) {
+            _ if code < 200 || code == 204 => ResponseFraming::Forbidden,
+            (MethodKind::Connect, _) if code < 300 => ResponseFraming::Forbidden,
+            _ if code == 304 => ResponseFraming::NotModified,
+            (MethodKind::Head, _) => ResponseFraming::Head,
+            _ if code == 205 => ResponseFraming::Empty,
+            (_, Some(length)) => ResponseFraming::Fixed(length),
+            (_, None) if self.http11 => ResponseFraming::Chunked,
+            (_, None) => ResponseFraming::UntilClose,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_ignore_case_and_nothing_else() {
+        for (name, expected) in [
+            ("Host", Kind::Host),
+            ("hOST", Kind::Host),
+            ("DATE", Kind::Date),
+            ("Content-Length", Kind::ContentLength),
+            ("TRANSFER-ENCODING", Kind::TransferEncoding),
+            ("Content_Length", Kind::Other),
+            ("Transfer_Encoding", Kind::Other),
+            ("Transfer-Encodin", Kind::Other),
+            ("Xost", Kind::Other),
+        ] {
+            assert_eq!(kind(name.as_bytes()), expected, "{name}");
+        }
+        // Every token character that is not the expected letter in one of its cases.
+        for byte in (0..=255_u8).filter(|byte| is_token(&[*byte])) {
+            let name = [byte, b'o', b's', b't'];
+            assert_eq!(kind(&name) == Kind::Host, name.eq_ignore_ascii_case(b"host"), "{byte:#04x}");
+            let name = [b"content", &[byte][..], b"length"].concat();
+            assert_eq!(kind(&name) == Kind::ContentLength, byte == b'-', "{byte:#04x}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_digits_that_fit() {
+        assert_eq!(decimal(b"0"), Some(0));
+        assert_eq!(decimal(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(decimal(b"00018446744073709551615"), Some(u64::MAX));
+        for bad in
+            ["", "18446744073709551616", "99999999999999999999", "+1", "-1", "1_0", "0x1", " 1", "1 ", "1.0", "١"]
+        {
+            assert_eq!(decimal(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

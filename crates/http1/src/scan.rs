@@ -1,0 +1,160 @@
+//! The search for the blank line that ends a head or a trailer section, for input that comes in pieces.
+//!
+//! Rules: each byte is looked at once, however the input is cut; what is wrong is reported as soon as the byte that is
+//! wrong (a control character, a bare CR or LF, a byte too many) or the line that is wrong is there. So the outcome depends
+//! on the bytes alone, not on the cuts, and garbage is answered without waiting for a blank line that never comes.
+//!
+//! This is also who says what is wrong with a head that the fast path (`head.rs`) refused at first sight.
+
+use landspout_httputil::is_token;
+use memchr::memchr;
+
+use crate::error::{DecodeError, shortened};
+use crate::limits::Limits;
+use crate::target;
+
+/// What the first line has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Block {
+    /// A request line; fields follow.
+    Request,
+    /// A field already: a trailer section.
+    Trailers,
+}
+
+/// How far the search got.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LineScan {
+    /// Everything before was looked at.
+    pos: usize,
+    line_start: usize,
+    lines: usize,
+    /// The byte before `pos` is a CR.
+    cr: bool,
+}
+
+impl LineScan {
+    /// Whether nothing was looked at yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.pos == 0
+    }
+
+    /// Looks at what is new in `input`, which begins where it began at the call before, and is longer by what arrived since.
+    /// Returns the length of the block with its blank line once that is there.
+    pub(crate) fn advance(
+        &mut self,
+        input: &[u8],
+        block: Block,
+        limits: &Limits,
+    ) -> Result<Option<usize>, DecodeError> {
+        let max_size = match block {
+            Block::Request => limits.max_header_size,
+            Block::Trailers => limits.max_trailer_size,
+        };
+        let window = &input[..input.len().min(max_size)];
+        while let Some(&byte) = window.get(self.pos) {
+            let at = self.pos;
+            self.pos += 1;
+            #[cfg(test)]
+            crate::decoder::count::LOOKED_AT.with(|n| n.set(n.get() + 1));
+            if self.cr {
+                if byte != b'\n' {
+                    return Err(DecodeError::BareCarriageReturn);
+                }
+                self.cr = false;
+                let line = &window[self.line_start..at - 1];
+                self.line_start = self.pos;
+                if self.end_of_line(line, block, limits)? {
+                    return Ok(Some(self.pos));
+                }
+                continue;
+            }
+            match byte {
+                b'\r' => self.cr = true,
+                b'\n' => return Err(DecodeError::BareLineFeed),
+                0..=8 | 11..=31 | 127 => return Err(DecodeError::ControlCharacter(byte)),
+                _ if at - self.line_start >= self.max_line(block, limits) => {
+                    return Err(self.line_too_long(&window[self.line_start..], block, limits));
+                }
+                _ => {}
+            }
+        }
+        if input.len() < max_size {
+            return Ok(None);
+        }
+        // Full without a blank line: not one more byte is asked for.
+        Err(match block {
+            Block::Request if self.lines == 0 => self.line_too_long(&window[self.line_start..], block, limits),
+            Block::Request => DecodeError::HeadTooLarge(max_size),
+            Block::Trailers => DecodeError::TrailersTooLarge(max_size),
+        })
+    }
+
+    /// Checks a whole line; whether it is the blank one at the end.
+    fn end_of_line(&mut self, line: &[u8], block: Block, limits: &Limits) -> Result<bool, DecodeError> {
+        self.lines += 1;
+        if self.lines == 1 && block == Block::Request {
+            return if line.is_empty() {
+                Err(DecodeError::EmptyLines)
+            } else {
+                check_request_line(line).map(|()| false)
+            };
+        }
+        if line.is_empty() {
+            return Ok(true);
+        }
+        check_field_line(line)?;
+        let fields = self.lines - usize::from(block == Block::Request);
+        if fields > limits.max_headers { Err(DecodeError::TooManyFields(limits.max_headers)) } else { Ok(false) }
+    }
+
+    fn max_line(&self, block: Block, limits: &Limits) -> usize {
+        if self.lines == 0 && block == Block::Request { limits.max_start_line } else { limits.max_header_line }
+    }
+
+    fn line_too_long(&self, line: &[u8], block: Block, limits: &Limits) -> DecodeError {
+        if self.lines != 0 || block != Block::Request {
+            DecodeError::FieldTooLong(limits.max_header_line)
+        } else if line.contains(&b' ') {
+            DecodeError::StartLineTooLong(limits.max_start_line.min(limits.max_header_size))
+        } else {
+            // Not even a method that ends: this is no request with a long target but something else.
+            DecodeError::RequestLine(shortened(line))
+        }
+    }
+}
+
+/// `method SP request-target SP HTTP-version` (RFC 9112, section 3), single spaces, nothing behind.
+fn check_request_line(line: &[u8]) -> Result<(), DecodeError> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(DecodeError::RequestLine(shortened(line)));
+    };
+    if !is_token(method) {
+        return Err(DecodeError::Method(shortened(method)));
+    }
+    match version {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9'] => {}
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+            return Err(DecodeError::UnsupportedVersion(shortened(version)));
+        }
+        _ => return Err(DecodeError::Version(shortened(version))),
+    }
+    match target::classify(method, target) {
+        Some(_) => Ok(()),
+        None => Err(DecodeError::Target(shortened(target))),
+    }
+}
+
+/// `field-name ":" OWS field-value OWS` (RFC 9112, section 5); the value's bytes were looked at one by one already.
+fn check_field_line(line: &[u8]) -> Result<(), DecodeError> {
+    if line.starts_with(b" ") || line.starts_with(b"\t") {
+        return Err(DecodeError::ObsoleteFolding);
+    }
+    match memchr(b':', line) {
+        None => Err(DecodeError::NoColon(shortened(line))),
+        Some(colon) if is_token(&line[..colon]) => Ok(()),
+        Some(colon) => Err(DecodeError::FieldName(shortened(&line[..colon]))),
+    }
+}
