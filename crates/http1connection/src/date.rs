@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime};
 
+use landspout_httputil::imf_fixdate;
 use landspout_ioloop::IoLoop;
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (IMF-fixdate, RFC 9110, section 5.6.7).
@@ -30,13 +31,8 @@ impl DateCache {
 
     #[cold]
     fn format(&self, now: Instant, wall: SystemTime) {
-        // A clock before 1970 or past 9999 can't be told in this format; the one is as wrong as the other.
+        self.text.set(imf_fixdate(wall));
         let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let seconds = since_epoch.as_secs().min(253_402_300_799);
-        let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        if let Ok(text) = text.as_bytes().try_into() {
-            self.text.set(text);
-        }
         let rest = Duration::from_nanos(1_000_000_000 - u64::from(since_epoch.subsec_nanos()));
         self.valid_until.set(Some(now + rest));
     }

@@ -1,2 +1,51 @@
-//! An HTTP/1.1 server made of Tornado's delegate chain (Tornado's httpserver)
+//! An HTTP/1.1 server made of Tornado's delegate chain: Tornado's `httpserver`.
+//!
+//! The shortest server takes an async closure:
+//!
+//! ```
+//! use landspout_httpserver::{HttpHeaders, HttpServer, HttpServerRequest, StatusCode};
+//! use landspout_ioloop::IoLoop;
+//! use landspout_iostream::IoStream;
+//!
+//! let server = HttpServer::new(async |request: HttpServerRequest| {
+//!     const PLAIN: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "text/plain")]);
+//!     request.write_response(StatusCode::OK, &PLAIN, format!("You asked for {}", request.path()))
+//! });
+//! server.listen(0, "127.0.0.1")?;
+//! let address = server.addresses()[0];
+//! let answer = IoLoop::current().run_sync(async move {
+//!     let client = IoStream::connect(address).await?;
+//!     client.write(b"GET /it HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")?;
+//!     client.read_until_close().await
+//! })??;
+//! assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+//! assert!(answer.ends_with(b"\r\n\r\nYou asked for /it"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! One that takes requests piece by piece is an [`HttpServerConnectionDelegate`], which makes an [`HttpMessageDelegate`] for each
+//! request: see the example `delegate_chain` of the workbench.
+//!
+//! # Differences from Tornado
+//! - The closure and the delegate have a constructor each, since Rust tells them apart by type.
+//! - `on_close` reaches the user's delegate (Tornado keeps it for itself).
+//! - `X-Forwarded-For` entries are compared as addresses, not as texts, when `trusted_downstream` is skipped.
+//! - A handler that fails is answered with 500, a malformed form with 400.
+//! - `ssl_options` and `decompress_request` come with TLS and gzip, which are not there yet.
+//!
+//! What concerns single connections is in `landspout-http1connection`, what concerns the bytes in `landspout-http1`.
 #![forbid(unsafe_code)]
+
+mod adapter;
+mod server;
+mod xheaders;
+
+pub use adapter::CallbackResult;
+pub use landspout_http1connection::{Http1ConnectionParameters, Limits};
+pub use landspout_httputil::{
+    BoxError, HttpConnection, HttpHeaders, HttpInputError, HttpMessageDelegate, HttpOutputError,
+    HttpServerConnectionDelegate, HttpServerRequest, Method, Protocol, RequestContext, RequestStartLine,
+    ResponseStartLine, ServerConnectionId, StatusCode, Version,
+};
+pub use landspout_tcpserver::ServerError;
+pub use server::{HttpServer, HttpServerOptions};

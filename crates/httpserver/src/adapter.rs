@@ -1,0 +1,225 @@
+//! The links of the chain between connection and application.
+//!
+//! ```text
+//! Http1ServerConnection ─► ServerDelegate ─► ServerRequestAdapter ─► the user's delegate, or
+//!                                                                    CallableAdapter ─► the user's async closure
+//! ```
+//! All of them are generic: the whole chain is one type, and no call in it is a virtual one.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::task::Waker;
+
+use bytes::{Bytes, BytesMut};
+use landspout_http1connection::Http1ServerConnection;
+use landspout_httputil::{
+    BoxError, HttpConnection, HttpHeaders, HttpMessageDelegate, HttpServerConnectionDelegate, HttpServerRequest,
+    RequestStartLine, ServerConnectionId,
+};
+
+use crate::xheaders::XHeaders;
+
+/// The connections that are being served.
+#[derive(Default)]
+pub(crate) struct LiveConnections {
+    pub(crate) connections: RefCell<HashMap<ServerConnectionId, Http1ServerConnection>>,
+    /// Who waits until there are none.
+    pub(crate) waiting: RefCell<Vec<Waker>>,
+}
+
+impl LiveConnections {
+    fn remove(&self, id: ServerConnectionId) {
+        let removed = self.connections.borrow_mut().remove(&id);
+        drop(removed);
+        if self.connections.borrow().is_empty() {
+            for waker in self.waiting.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// The server's own place in the chain: it keeps the set of connections and applies what proxies say. In Tornado `HTTPServer`
+/// is that itself.
+pub(crate) struct ServerDelegate<D> {
+    pub(crate) delegate: D,
+    pub(crate) xheaders: Option<Rc<XHeaders>>,
+    pub(crate) live: Rc<LiveConnections>,
+}
+
+impl<D: HttpServerConnectionDelegate> HttpServerConnectionDelegate for ServerDelegate<D> {
+    type Delegate = ServerRequestAdapter<D::Delegate>;
+
+    #[inline]
+    fn start_request(&self, server_conn: ServerConnectionId, request_conn: Rc<dyn HttpConnection>) -> Self::Delegate {
+        let xheaders = self.xheaders.as_ref().map(|xheaders| (xheaders.clone(), request_conn.clone()));
+        ServerRequestAdapter { delegate: self.delegate.start_request(server_conn, request_conn), xheaders }
+    }
+
+    fn on_close(&self, server_conn: ServerConnectionId) {
+        self.live.remove(server_conn);
+        self.delegate.on_close(server_conn);
+    }
+}
+
+/// Applies the proxy's headers before the delegate sees the request: Tornado's `_ServerRequestAdapter`, of which later
+/// versions made `_ProxyAdapter` and `_CallableAdapter`.
+#[doc(alias = "_ServerRequestAdapter")]
+#[doc(alias = "_ProxyAdapter")]
+pub(crate) struct ServerRequestAdapter<M> {
+    delegate: M,
+    xheaders: Option<(Rc<XHeaders>, Rc<dyn HttpConnection>)>,
+}
+
+impl<M: HttpMessageDelegate> HttpMessageDelegate for ServerRequestAdapter<M> {
+    #[inline]
+    async fn headers_received(&mut self, start_line: RequestStartLine, headers: HttpHeaders) -> Result<(), BoxError> {
+        // The connection undoes it when the request is over.
+        if let Some((xheaders, connection)) = self.xheaders.take() {
+            xheaders.apply_xheaders(connection.context(), &headers);
+        }
+        self.delegate.headers_received(start_line, headers).await
+    }
+
+    #[inline]
+    async fn data_received(&mut self, chunk: Bytes) -> Result<(), BoxError> {
+        self.delegate.data_received(chunk).await
+    }
+
+    #[inline]
+    async fn trailers_received(&mut self, trailers: HttpHeaders) -> Result<(), BoxError> {
+        self.delegate.trailers_received(trailers).await
+    }
+
+    #[inline]
+    async fn finish(&mut self) -> Result<(), BoxError> {
+        self.delegate.finish().await
+    }
+
+    #[inline]
+    fn on_connection_close(&mut self) {
+        self.delegate.on_connection_close();
+    }
+}
+
+/// What an async closure may return: nothing, or a `Result` of nothing with any error. An error that is an
+/// [`HttpInputError`](landspout_httputil::HttpInputError) is answered with its status, any other with 500.
+pub trait CallbackResult {
+    /// As a result.
+    ///
+    /// # Errors
+    /// The callback's.
+    fn into_result(self) -> Result<(), BoxError>;
+}
+
+impl CallbackResult for () {
+    #[inline]
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<E: Into<BoxError>> CallbackResult for Result<(), E> {
+    #[inline]
+    fn into_result(self) -> Result<(), BoxError> {
+        self.map_err(Into::into)
+    }
+}
+
+/// Makes a delegate of an async closure.
+pub(crate) struct CallbackDelegate<F>(pub(crate) Rc<F>);
+
+impl<F, R> HttpServerConnectionDelegate for CallbackDelegate<F>
+where
+    F: AsyncFn(HttpServerRequest) -> R,
+    R: CallbackResult,
+{
+    type Delegate = CallableAdapter<F>;
+
+    #[inline]
+    fn start_request(&self, server_conn: ServerConnectionId, request_conn: Rc<dyn HttpConnection>) -> Self::Delegate {
+        CallableAdapter {
+            callback: self.0.clone(),
+            server_connection: server_conn,
+            connection: request_conn,
+            head: None,
+            body: Body::default(),
+        }
+    }
+}
+
+/// Gathers a request and then calls the closure with it: Tornado's `_CallableAdapter`.
+#[doc(alias = "_CallableAdapter")]
+pub(crate) struct CallableAdapter<F> {
+    callback: Rc<F>,
+    server_connection: ServerConnectionId,
+    connection: Rc<dyn HttpConnection>,
+    head: Option<(RequestStartLine, HttpHeaders)>,
+    body: Body,
+}
+
+/// A body that comes in pieces; one that comes whole is not copied.
+#[derive(Default)]
+enum Body {
+    #[default]
+    Empty,
+    Whole(Bytes),
+    Gathered(BytesMut),
+}
+
+impl Body {
+    fn push(&mut self, chunk: Bytes) {
+        *self = match std::mem::take(self) {
+            Body::Empty => Body::Whole(chunk),
+            Body::Whole(first) => {
+                let mut gathered = BytesMut::from(&*first);
+                gathered.extend_from_slice(&chunk);
+                Body::Gathered(gathered)
+            }
+            Body::Gathered(mut gathered) => {
+                gathered.extend_from_slice(&chunk);
+                Body::Gathered(gathered)
+            }
+        }
+    }
+
+    #[inline]
+    fn take(&mut self) -> Bytes {
+        match std::mem::take(self) {
+            Body::Empty => Bytes::new(),
+            Body::Whole(body) => body,
+            Body::Gathered(body) => body.freeze(),
+        }
+    }
+}
+
+impl<F, R> HttpMessageDelegate for CallableAdapter<F>
+where
+    F: AsyncFn(HttpServerRequest) -> R,
+    R: CallbackResult,
+{
+    #[inline]
+    async fn headers_received(&mut self, start_line: RequestStartLine, headers: HttpHeaders) -> Result<(), BoxError> {
+        self.head = Some((start_line, headers));
+        Ok(())
+    }
+
+    async fn data_received(&mut self, chunk: Bytes) -> Result<(), BoxError> {
+        self.body.push(chunk);
+        Ok(())
+    }
+
+    #[inline]
+    async fn finish(&mut self) -> Result<(), BoxError> {
+        // `headers_received` came before, by the chain's contract.
+        let Some((start_line, headers)) = self.head.take() else { return Ok(()) };
+        let (connection, body) = (self.connection.clone(), self.body.take());
+        let request = HttpServerRequest::new(start_line, headers, body, connection, self.server_connection);
+        if !request.body().is_empty() {
+            // A malformed form is answered with 400, whether the callback looks at it or not.
+            request.parse_body()?;
+        }
+        (self.callback)(request).await.into_result()
+    }
+}

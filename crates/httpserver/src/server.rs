@@ -1,0 +1,338 @@
+//! `HttpServer` and its options.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use landspout_http1connection::{Http1ConnectionParameters, Http1ServerConnection, Http1Service, Limits};
+use landspout_httputil::{HttpServerConnectionDelegate, HttpServerRequest, Protocol, RequestContext};
+use landspout_iostream::{IoStream, StreamOptions};
+use landspout_netutil::{BindOptions, Listener, PeerAddress};
+use landspout_process::ForkOptions;
+use landspout_tcpserver::{ServerError, TcpServer};
+
+use crate::adapter::{CallbackDelegate, CallbackResult, LiveConnections, ServerDelegate};
+use crate::xheaders::XHeaders;
+
+/// How long a connection may be idle, unless told otherwise. Tornado's hour.
+const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// The settings of an [`HttpServer`]: the arguments of Tornado's `HTTPServer`, with its names and defaults.
+///
+/// ```
+/// use landspout_httpserver::{HttpServer, HttpServerOptions, HttpServerRequest};
+/// use std::time::Duration;
+///
+/// let server: HttpServer = HttpServerOptions::new()
+///     .max_body_size(1 << 20)
+///     .idle_connection_timeout(Duration::from_secs(60))
+///     .callback(async |request: HttpServerRequest| {
+///         request.write_response(landspout_httpserver::StatusCode::OK, &Default::default(), "Hello")
+///     });
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "options do nothing until they make a server"]
+pub struct HttpServerOptions {
+    params: Http1ConnectionParameters,
+    streams: StreamOptions,
+    xheaders: bool,
+    trusted_downstream: Vec<IpAddr>,
+    protocol: Option<Protocol>,
+}
+
+impl Default for HttpServerOptions {
+    fn default() -> Self {
+        let params = Http1ConnectionParameters {
+            header_timeout: Some(IDLE_CONNECTION_TIMEOUT),
+            ..Http1ConnectionParameters::default()
+        };
+        let streams = TcpServer::default_options();
+        Self { params, streams, xheaders: false, trusted_downstream: Vec::new(), protocol: None }
+    }
+}
+
+impl HttpServerOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Close each connection after one response. Default: keep it.
+    pub fn no_keep_alive(mut self, close: bool) -> Self {
+        self.params.no_keep_alive = close;
+        self
+    }
+
+    /// Believe `X-Real-Ip` or `X-Forwarded-For`, and `X-Scheme` or `X-Forwarded-Proto`. Only for a server that nobody but a
+    /// proxy can reach. Default: no.
+    pub fn xheaders(mut self, believe: bool) -> Self {
+        self.xheaders = believe;
+        self
+    }
+
+    /// Proxies whose own addresses are skipped in `X-Forwarded-For`.
+    pub fn trusted_downstream(mut self, proxies: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.trusted_downstream = proxies.into_iter().collect();
+        self
+    }
+
+    /// The protocol that requests report, for a server behind a proxy that ends TLS. Default: that of the connection.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = Some(protocol);
+        self
+    }
+
+    /// The largest piece in which a body is read and delivered, in bytes. Default 65,536, which is also the most.
+    pub fn chunk_size(mut self, bytes: usize) -> Self {
+        self.params.chunk_size = bytes;
+        self.streams.read_chunk_size = bytes;
+        self
+    }
+
+    /// The largest head, blank line included, in bytes. Default 65,536. Answered with 431, or 414 for the request line.
+    pub fn max_header_size(mut self, bytes: usize) -> Self {
+        self.params.limits.max_header_size = bytes;
+        self
+    }
+
+    /// The largest body, in bytes; 0 allows none. Default 104,857,600 (100 MiB). Answered with 413. A delegate may set
+    /// another one for its request.
+    pub fn max_body_size(mut self, bytes: u64) -> Self {
+        self.params.limits.max_body_size = bytes;
+        self
+    }
+
+    /// All limits of the codec at once.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.params.limits = limits;
+        self
+    }
+
+    /// How long a connection may stay without a complete head. Default: an hour. A silent one is closed, one in the middle
+    /// of a head gets 408.
+    pub fn idle_connection_timeout(mut self, timeout: Duration) -> Self {
+        self.params.header_timeout = Some(timeout);
+        self
+    }
+
+    /// How long the body of a request may take. Default: no limit. Answered with 408.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.params.body_timeout = Some(timeout);
+        self
+    }
+
+    /// What a connection may hold unread, in bytes. Default 100 MiB.
+    pub fn max_buffer_size(mut self, bytes: usize) -> Self {
+        self.streams.max_buffer_size = bytes;
+        self
+    }
+
+    /// What a connection may hold unsent, in bytes; a write past it fails. Default 100 MiB.
+    pub fn max_write_buffer_size(mut self, bytes: usize) -> Self {
+        self.streams.max_write_buffer_size = bytes;
+        self
+    }
+
+    /// A server that calls an async closure with each complete request.
+    pub fn callback<F, R>(self, callback: F) -> HttpServer
+    where
+        F: AsyncFn(HttpServerRequest) -> R + 'static,
+        R: CallbackResult + 'static,
+    {
+        self.delegate(CallbackDelegate(Rc::new(callback)))
+    }
+
+    /// A server whose requests a delegate receives piece by piece.
+    pub fn delegate<D>(self, delegate: D) -> HttpServer
+    where
+        D: HttpServerConnectionDelegate + 'static,
+    {
+        let live = Rc::new(LiveConnections::default());
+        let xheaders = self.xheaders.then(|| Rc::new(XHeaders { trusted_downstream: self.trusted_downstream }));
+        let chain = ServerDelegate { delegate, xheaders, live: live.clone() };
+        let service = Http1Service::new(chain, self.params);
+        let protocol = self.protocol.unwrap_or(Protocol::Http);
+        let on_stream = {
+            let live = live.clone();
+            move |stream: IoStream, address: PeerAddress| {
+                let connection = Http1ServerConnection::start_serving(stream, context(&address, protocol), &service);
+                live.connections.borrow_mut().insert(connection.id(), connection);
+            }
+        };
+        HttpServer { tcp: TcpServer::on_stream(on_stream, self.streams), live }
+    }
+}
+
+fn context(address: &PeerAddress, protocol: Protocol) -> RequestContext {
+    match address.inet() {
+        Some(address) => RequestContext::new(address, protocol),
+        None => RequestContext::unix(address.to_string(), protocol),
+    }
+}
+
+/// A non-blocking HTTP/1.1 server: Tornado's `HTTPServer`.
+///
+/// A cheap handle; clones mean the same server. It serves as long as its loop runs, whether a handle is kept or not. All of
+/// [`TcpServer`]'s ways to start are there: [`listen`](Self::listen); [`bind`](Self::bind) and [`start`](Self::start);
+/// [`add_sockets`](Self::add_sockets).
+///
+/// ```no_run
+/// use landspout_httpserver::{HttpHeaders, HttpServer, HttpServerRequest, StatusCode};
+/// use landspout_ioloop::IoLoop;
+///
+/// let server = HttpServer::new(async |request: HttpServerRequest| {
+///     const PLAIN: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "text/plain")]);
+///     request.write_response(StatusCode::OK, &PLAIN, "Hello, World!")
+/// });
+/// server.listen(8888, None)?;
+/// IoLoop::current().start()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[doc(alias = "HTTPServer")]
+pub struct HttpServer {
+    tcp: TcpServer,
+    live: Rc<LiveConnections>,
+}
+
+impl HttpServer {
+    /// A server that calls an async closure with each complete request, with the default settings.
+    pub fn new<F, R>(callback: F) -> Self
+    where
+        F: AsyncFn(HttpServerRequest) -> R + 'static,
+        R: CallbackResult + 'static,
+    {
+        HttpServerOptions::new().callback(callback)
+    }
+
+    /// A server whose requests a delegate receives piece by piece, with the default settings.
+    pub fn with_delegate(delegate: impl HttpServerConnectionDelegate + 'static) -> Self {
+        HttpServerOptions::new().delegate(delegate)
+    }
+
+    /// Listens and accepts from now on: [`TcpServer::listen`].
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn listen<'a>(&self, port: u16, address: impl Into<Option<&'a str>>) -> Result<(), ServerError> {
+        self.tcp.listen(port, address)
+    }
+
+    /// [`TcpServer::listen_with`].
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn listen_with<'a>(
+        &self,
+        port: u16,
+        address: impl Into<Option<&'a str>>,
+        options: &BindOptions,
+    ) -> Result<(), ServerError> {
+        self.tcp.listen_with(port, address, options)
+    }
+
+    /// Binds sockets for [`start`](Self::start): [`TcpServer::bind`].
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn bind<'a>(&self, port: u16, address: impl Into<Option<&'a str>>) -> Result<(), ServerError> {
+        self.tcp.bind(port, address)
+    }
+
+    /// [`TcpServer::bind_with`].
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn bind_with<'a>(
+        &self,
+        port: u16,
+        address: impl Into<Option<&'a str>>,
+        options: &BindOptions,
+    ) -> Result<(), ServerError> {
+        self.tcp.bind_with(port, address, options)
+    }
+
+    /// Accepts from the bound sockets, in this process or in forked workers: [`TcpServer::start`].
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn start(&self, num_processes: impl Into<Option<usize>>) -> Result<(), ServerError> {
+        self.tcp.start(num_processes)
+    }
+
+    /// [`TcpServer::start_with`].
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn start_with(
+        &self,
+        num_processes: impl Into<Option<usize>>,
+        options: &ForkOptions,
+    ) -> Result<(), ServerError> {
+        self.tcp.start_with(num_processes, options)
+    }
+
+    /// Accepts from listening sockets made elsewhere: [`TcpServer::add_sockets`].
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn add_sockets<I>(&self, sockets: I) -> Result<(), ServerError>
+    where
+        I: IntoIterator,
+        I::Item: Into<Listener>,
+    {
+        self.tcp.add_sockets(sockets)
+    }
+
+    /// [`add_sockets`](Self::add_sockets) for one.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn add_socket(&self, socket: impl Into<Listener>) -> Result<(), ServerError> {
+        self.tcp.add_socket(socket)
+    }
+
+    /// Stops accepting. Connections go on, kept-alive ones too; [`close_all_connections`](Self::close_all_connections) ends
+    /// them.
+    pub fn stop(&self) {
+        self.tcp.stop();
+    }
+
+    /// The Internet addresses that the server listens on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.tcp.addresses()
+    }
+
+    /// How many connections are being served.
+    pub fn connections(&self) -> usize {
+        self.live.connections.borrow().len()
+    }
+
+    /// Closes every connection at once, cutting responses that are under way, and waits until their tasks have ended.
+    ///
+    /// # Cancel safety
+    /// The connections are closed at the first poll; dropping the future later only stops waiting.
+    pub async fn close_all_connections(&self) {
+        let connections: Vec<_> = self.live.connections.borrow().values().cloned().collect();
+        for connection in connections {
+            connection.close();
+        }
+        poll_fn(|cx| {
+            if self.live.connections.borrow().is_empty() {
+                return Poll::Ready(());
+            }
+            self.live.waiting.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl fmt::Debug for HttpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpServer").field("tcp", &self.tcp).field("connections", &self.connections()).finish()
+    }
+}

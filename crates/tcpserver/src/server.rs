@@ -1,0 +1,269 @@
+//! `TcpServer`: listening sockets, and what is done with the connections that come in.
+//!
+//! Rule: neither making a server nor `bind` touches the loop, since `start` may fork after them.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use landspout_iostream::{IoStream, StreamOptions};
+use landspout_netutil::{
+    AcceptHandler, AcceptOptions, BindOptions, Connection, Listener, PeerAddress, SHARED_ACCEPT_BATCH,
+};
+use landspout_process::{ForkOptions, task_id};
+
+use crate::error::ServerError;
+use crate::handler::{self, HandleStream};
+
+/// What the streams of a server may keep unsent, unless told otherwise: 100 MiB, as much as they may keep unread.
+const MAX_WRITE_BUFFER_SIZE: usize = 100 * 1024 * 1024;
+
+/// A TCP server on one thread or many processes: Tornado's `TCPServer`.
+///
+/// A cheap handle; clones mean the same server. It serves as long as its loop runs, whether a handle is kept or not.
+///
+/// # The ways to start
+/// Single process:
+/// ```no_run
+/// # use landspout_ioloop::IoLoop;
+/// # use landspout_iostream::IoStream;
+/// # use landspout_tcpserver::TcpServer;
+/// let server = TcpServer::new(async |stream: IoStream, _address| stream.write(b"hello\n")?.await);
+/// server.listen(8888, None)?;
+/// IoLoop::current().start()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+/// Several processes, the simple way; the loop must not exist before:
+/// ```no_run
+/// # use landspout_ioloop::IoLoop;
+/// # use landspout_iostream::IoStream;
+/// # use landspout_tcpserver::TcpServer;
+/// let server = TcpServer::new(async |stream: IoStream, _address| stream.write(b"hello\n")?.await);
+/// server.bind(8888, None)?;
+/// server.start(0)?; // forks one worker per CPU; only the workers come out of here
+/// IoLoop::current().start()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+/// Several processes, with the fork in the program's own hands:
+/// ```no_run
+/// # use landspout_ioloop::IoLoop;
+/// # use landspout_iostream::IoStream;
+/// # use landspout_tcpserver::TcpServer;
+/// let sockets = landspout_netutil::bind_sockets(8888, None)?;
+/// landspout_process::fork_processes(0)?;
+/// let server = TcpServer::new(async |stream: IoStream, _address| stream.write(b"hello\n")?.await);
+/// server.add_sockets(sockets)?;
+/// IoLoop::current().start()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+/// And one loop per thread: [`start_threads`](crate::start_threads).
+#[derive(Clone)]
+#[doc(alias = "TCPServer")]
+pub struct TcpServer {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    on_stream: OnStream,
+    options: StreamOptions,
+    /// Bound by `bind`, waiting for `start`.
+    pending: RefCell<Vec<Listener>>,
+    accepting: RefCell<Vec<AcceptHandler>>,
+    addresses: RefCell<Vec<SocketAddr>>,
+    started: Cell<bool>,
+}
+
+/// What happens to each connection.
+type OnStream = Rc<dyn Fn(IoStream, PeerAddress)>;
+
+impl TcpServer {
+    /// A server that hands its connections to `handler`: a [`HandleStream`] or an async closure.
+    pub fn new(handler: impl HandleStream + 'static) -> Self {
+        Self::with_options(handler, Self::default_options())
+    }
+
+    /// As [`new`](Self::new), with the limits of the streams: Tornado's `max_buffer_size` and `read_chunk_size`.
+    pub fn with_options(handler: impl HandleStream + 'static, options: StreamOptions) -> Self {
+        let handler = Rc::new(handler);
+        Self::on_stream(move |stream, address| handler::spawn(handler.clone(), stream, address), options)
+    }
+
+    /// The layer below: `on_stream` is called with each connection and spawns what it needs.
+    pub fn on_stream(on_stream: impl Fn(IoStream, PeerAddress) + 'static, options: StreamOptions) -> Self {
+        let inner = Inner {
+            on_stream: Rc::new(on_stream),
+            options,
+            pending: RefCell::default(),
+            accepting: RefCell::default(),
+            addresses: RefCell::default(),
+            started: Cell::new(false),
+        };
+        Self { inner: Rc::new(inner) }
+    }
+
+    /// The limits of a server's streams: as any stream's, and at most 100 MiB unsent.
+    pub fn default_options() -> StreamOptions {
+        StreamOptions::new().max_write_buffer_size(MAX_WRITE_BUFFER_SIZE)
+    }
+
+    /// Listens on `port` of `address` (every address of a host name; `None`: all interfaces) and accepts from now on, on this
+    /// thread's loop. May be called more than once.
+    ///
+    /// # Errors
+    /// [`ServerError::Bind`], [`ServerError::Loop`].
+    pub fn listen<'a>(&self, port: u16, address: impl Into<Option<&'a str>>) -> Result<(), ServerError> {
+        self.listen_with(port, address, &BindOptions::new())
+    }
+
+    /// As [`listen`](Self::listen), with the family, the backlog and `reuse_port` of [`BindOptions`].
+    ///
+    /// # Errors
+    /// [`ServerError::Bind`], [`ServerError::Loop`].
+    pub fn listen_with<'a>(
+        &self,
+        port: u16,
+        address: impl Into<Option<&'a str>>,
+        options: &BindOptions,
+    ) -> Result<(), ServerError> {
+        self.add_sockets(options.bind_sockets(port, address)?)
+    }
+
+    /// Binds sockets that [`start`](Self::start) will accept from; clients can queue already. After `start` it accepts at once,
+    /// as [`listen`](Self::listen). May be called more than once.
+    ///
+    /// # Errors
+    /// [`ServerError::Bind`]; after `start` also [`ServerError::Loop`].
+    pub fn bind<'a>(&self, port: u16, address: impl Into<Option<&'a str>>) -> Result<(), ServerError> {
+        self.bind_with(port, address, &BindOptions::new())
+    }
+
+    /// As [`bind`](Self::bind), with the family, the backlog and `reuse_port` of [`BindOptions`].
+    ///
+    /// # Errors
+    /// [`ServerError::Bind`]; after `start` also [`ServerError::Loop`].
+    pub fn bind_with<'a>(
+        &self,
+        port: u16,
+        address: impl Into<Option<&'a str>>,
+        options: &BindOptions,
+    ) -> Result<(), ServerError> {
+        let sockets = options.bind_sockets(port, address)?;
+        if self.inner.started.get() {
+            return self.add_sockets(sockets);
+        }
+        for socket in sockets {
+            self.note_address(socket.local_addr().ok());
+            self.inner.pending.borrow_mut().push(socket.into());
+        }
+        Ok(())
+    }
+
+    /// Accepts from the sockets that [`bind`](Self::bind) made: in this process (1), or in as many forked workers (0 or `None`:
+    /// one per CPU). With workers it returns in each of them, and never in the parent, which keeps them alive; see
+    /// [`fork_processes`](landspout_process::fork_processes).
+    ///
+    /// # Errors
+    /// [`ServerError::AlreadyStarted`] the second time; [`ServerError::Fork`], above all when a loop exists already;
+    /// [`ServerError::Loop`].
+    pub fn start(&self, num_processes: impl Into<Option<usize>>) -> Result<(), ServerError> {
+        self.start_with(num_processes, &ForkOptions::new())
+    }
+
+    /// As [`start`](Self::start), with the `max_restarts` of [`ForkOptions`].
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    pub fn start_with(
+        &self,
+        num_processes: impl Into<Option<usize>>,
+        options: &ForkOptions,
+    ) -> Result<(), ServerError> {
+        if self.inner.started.replace(true) {
+            return Err(ServerError::AlreadyStarted);
+        }
+        let num_processes = num_processes.into();
+        if num_processes != Some(1) {
+            options.fork_processes(num_processes)?;
+        }
+        let pending = self.inner.pending.take();
+        pending.into_iter().try_for_each(|socket| self.accept_from(socket))
+    }
+
+    /// Accepts from listening sockets made elsewhere, from now on, on this thread's loop.
+    ///
+    /// # Errors
+    /// [`ServerError::Loop`]; the remaining sockets are closed then.
+    pub fn add_sockets<I>(&self, sockets: I) -> Result<(), ServerError>
+    where
+        I: IntoIterator,
+        I::Item: Into<Listener>,
+    {
+        sockets.into_iter().try_for_each(|socket| self.add_socket(socket))
+    }
+
+    /// [`add_sockets`](Self::add_sockets) for one.
+    ///
+    /// # Errors
+    /// [`ServerError::Loop`].
+    pub fn add_socket(&self, socket: impl Into<Listener>) -> Result<(), ServerError> {
+        let socket = socket.into();
+        if let Listener::Tcp(socket) = &socket {
+            self.note_address(socket.local_addr().ok());
+        }
+        self.accept_from(socket)
+    }
+
+    /// Stops accepting and closes the listening sockets. Connections go on. A second call does nothing; listening again
+    /// afterwards is allowed.
+    pub fn stop(&self) {
+        self.inner.pending.take();
+        self.inner.addresses.take();
+        for accepting in self.inner.accepting.take() {
+            drop(accepting.remove());
+        }
+    }
+
+    /// The Internet addresses that the server listens on: with port 0, the port that the system chose.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.inner.addresses.borrow().clone()
+    }
+
+    fn note_address(&self, address: Option<SocketAddr>) {
+        self.inner.addresses.borrow_mut().extend(address);
+    }
+
+    fn accept_from(&self, socket: Listener) -> Result<(), ServerError> {
+        // Of workers that share a listener, whoever wakes first must not take everything.
+        let options = match task_id() {
+            Some(_) => AcceptOptions::new().batch(SHARED_ACCEPT_BATCH),
+            None => AcceptOptions::new(),
+        };
+        let (on_stream, limits) = (self.inner.on_stream.clone(), self.inner.options);
+        let accepting = options.add_accept_handler(socket, move |connection, address| {
+            match wrap(connection, limits) {
+                Ok(stream) => on_stream(stream, address),
+                // The poller is out of memory or watches: this connection is lost, the next may not be.
+                Err(error) => tracing::warn!("cannot serve the connection of {address}: {error}"),
+            }
+        })?;
+        self.inner.accepting.borrow_mut().push(accepting);
+        Ok(())
+    }
+}
+
+fn wrap(connection: Connection, options: StreamOptions) -> std::io::Result<IoStream> {
+    match connection {
+        Connection::Tcp(socket) => IoStream::from_nonblocking_tcp(socket, options),
+        Connection::Unix(socket) => IoStream::from_nonblocking_unix(socket, options),
+    }
+}
+
+impl fmt::Debug for TcpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpServer")
+            .field("addresses", &self.inner.addresses.borrow())
+            .field("started", &self.inner.started.get())
+            .finish_non_exhaustive()
+    }
+}
