@@ -3,7 +3,7 @@
 //! Rules:
 //! - TERM, INT, HUP and CHLD are blocked before the first fork and taken from the queue one by one. No handler runs, nothing is
 //!   interrupted, nothing is lost between two waits.
-//! - A worker has the mask and the actions of before back when `start` returns there, and is sure to end with its parent.
+//! - A worker has the mask and the actions of before back when `run` returns there, and is sure to end with its parent.
 //! - Once a stop signal was seen, or the service was given up, no worker is started any more.
 //! - Only pids in `workers` are waited for or signalled: they are ours until we have waited for them.
 
@@ -50,11 +50,13 @@ pub(crate) fn run(one_thread: OneThread, plan: &Plan) -> Result<usize, ForkError
         failure: None,
     };
     tracing::info!(workers = plan.workers, "starting worker processes");
-    if let Some(id) = supervisor.supervise(plan.workers) {
+    let place = supervisor.supervise(plan.workers);
+    let Supervisor { signals, failure, .. } = supervisor;
+    // Mask and actions are as before, here and in the worker.
+    drop(signals);
+    if let Some(id) = place {
         return Ok(id);
     }
-    let Supervisor { signals, failure, .. } = supervisor;
-    drop(signals);
     match failure {
         Some(error) => Err(error),
         None => process::exit(0),
@@ -131,7 +133,6 @@ impl Supervisor {
                 set_task_id(id);
                 let_sent_faults_kill();
                 end_with_parent(self.parent);
-                self.signals.restore();
                 Ok(Place::Worker)
             }
         }
@@ -287,7 +288,7 @@ fn delay(streak: u32) -> Duration {
     }
 }
 
-/// What the parent waits for, blocked until dropped or `restore`d.
+/// What the parent waits for, blocked until dropped.
 struct Signals {
     /// The stop signals, without those that are ignored: a server under `nohup` doesn't end with its terminal.
     stops: SigSet,
@@ -310,17 +311,13 @@ impl Signals {
         signals.child_action = Some(action);
         Ok(signals)
     }
-
-    /// Puts mask and actions back. Twice does no harm.
-    fn restore(&mut self) {
-        self.child_action = None;
-        let _ = self.before.thread_set_mask();
-    }
 }
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        self.restore();
+        // The action first: what is queued is delivered when the mask is back.
+        self.child_action = None;
+        let _ = self.before.thread_set_mask();
     }
 }
 

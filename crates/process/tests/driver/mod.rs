@@ -3,7 +3,7 @@
 
 #![allow(dead_code)]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -141,6 +141,7 @@ impl Worker {
     pub(crate) fn answer(&mut self) -> String {
         let mut line = String::new();
         self.stream.read_line(&mut line).unwrap();
+        assert!(line.ends_with('\n'), "worker {} ended without an answer", self.id);
         line.trim_end().to_owned()
     }
 
@@ -153,8 +154,12 @@ impl Worker {
     /// Waits until the worker's connection ends, as it does with its process.
     pub(crate) fn ended(mut self) {
         let mut rest = Vec::new();
-        // A reset is an end too: there may have been an order that nobody read.
-        let _ = self.stream.read_to_end(&mut rest);
+        match self.stream.read_to_end(&mut rest) {
+            Ok(_) => {}
+            // There was an order that nobody read.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => panic!("worker {} does not end: {error}", self.id),
+        }
         assert!(rest.is_empty(), "{:?}", String::from_utf8_lossy(&rest));
     }
 
