@@ -21,13 +21,14 @@ pub(crate) struct OneThread(PhantomData<*const ()>);
 impl OneThread {
     /// `Err`: the number of threads.
     pub(crate) fn check() -> Result<OneThread, usize> {
-        // A thread that was joined can still be counted for an instant: the kernel announces its end before it is gone.
-        const PATIENCE: u32 = 20;
+        // A thread that was joined can still be counted for an instant: the kernel announces its end before it is gone. One
+        // look takes some 20 us.
+        const PATIENCE: u32 = 500;
         for _ in 0..PATIENCE {
             if threads() <= 1 {
                 return Ok(OneThread(PhantomData));
             }
-            thread::sleep(Duration::from_millis(1));
+            thread::yield_now();
         }
         Err(threads())
     }
@@ -88,6 +89,9 @@ pub(crate) struct Taken {
     pub(crate) from_terminal: bool,
 }
 
+/// Whether `wait_for_signal` can wait for a time.
+pub(crate) const HAS_TIMED_WAIT: bool = cfg!(target_os = "linux");
+
 /// Waits for one of the signals in `set`, which must be blocked; `None` after the timeout.
 #[cfg(target_os = "linux")]
 pub(crate) fn wait_for_signal(set: &SigSet, timeout: Option<Duration>) -> nix::Result<Option<Taken>> {
@@ -117,20 +121,11 @@ pub(crate) fn wait_for_signal(set: &SigSet, timeout: Option<Duration>) -> nix::R
     }
 }
 
-/// Waits for one of the signals in `set`, which must be blocked; `None` after the timeout, which is looked for every 10 ms,
-/// as sigtimedwait(2) is not everywhere.
+/// Waits for one of the signals in `set`, which must be blocked. Without sigtimedwait(2) every timeout is over at once.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn wait_for_signal(set: &SigSet, timeout: Option<Duration>) -> nix::Result<Option<Taken>> {
-    const STEP: Duration = Duration::from_millis(10);
-    if let Some(mut left) = timeout {
-        while !any_pending(set) {
-            if left.is_zero() {
-                return Ok(None);
-            }
-            let step = left.min(STEP);
-            thread::sleep(step);
-            left -= step;
-        }
+    if timeout.is_some() && !any_pending(set) {
+        return Ok(None);
     }
     set.wait().map(|signal| Some(Taken { signal, from_terminal: false }))
 }

@@ -55,7 +55,8 @@
 //! - **[`cpu_count`]** is the number of CPUs this process may use (affinity, cgroup quota), not of those in the machine.
 //! - `Subprocess` comes later.
 //!
-//! Linux is tested. Other Unix systems have no check for threads and no signal at the parent's death.
+//! Linux is tested. On other Unix systems there is no check for threads, no signal at the parent's death, no delay between
+//! restarts (their number is limited as everywhere) and no limit of ten seconds.
 #![deny(unsafe_code)]
 
 mod error;

@@ -141,11 +141,11 @@ impl Supervisor {
     /// How long to wait for a signal, and what the end of that time means: see `time_is_up`.
     fn timeout(&self) -> Option<Duration> {
         if self.failure.is_some() {
-            Some(GRACE)
+            HAS_TIMED_WAIT.then_some(GRACE)
         } else if !self.waiting.is_empty() {
             Some(delay(self.streak))
         } else if self.streak > 0 {
-            Some(QUIET)
+            HAS_TIMED_WAIT.then_some(QUIET)
         } else {
             None
         }
