@@ -18,7 +18,8 @@ use nix::unistd::{ForkResult, Pid, getpgid, getpgrp, getpid, getppid};
 
 use crate::ForkError;
 use crate::fork::{
-    DefaultChildAction, OneThread, Taken, any_pending, is_ignored, let_sent_faults_kill, wait_for_signal,
+    DefaultChildAction, HAS_TIMED_WAIT, OneThread, Taken, any_pending, is_ignored, let_sent_faults_kill,
+    wait_for_signal,
 };
 use crate::task::set_task_id;
 
