@@ -32,7 +32,7 @@ struct Entry {
     deadline: u64,
     /// Insertion order, and the generation that tells a stale `Key`.
     serial: u64,
-    /// The neighbours in the slot's list; `next` also links the free entries.
+    /// The neighbours in the list of the slot or of `due`; `next` also links the free entries.
     next: u32,
     prev: u32,
     place: Place,
@@ -46,8 +46,10 @@ enum Place {
         level: u8,
         slot: u8,
     },
-    /// In `due`: its time had come when it was armed or dealt out.
+    /// In the list of `due`: its time had come when it was armed or dealt out.
     Due,
+    /// Handed out by `expire`, to run if nobody removes it before.
+    Batch,
 }
 
 pub(crate) struct Wheel {
@@ -60,8 +62,8 @@ pub(crate) struct Wheel {
     /// One bit for each slot that is not empty.
     occupied: [u64; LEVELS],
     heads: [[u32; SLOTS]; LEVELS],
-    /// Due, waiting for the next `expire`; may name timers that were removed since.
-    due: Vec<Key>,
+    /// The list of those that wait for the next `expire`, in no order.
+    due: u32,
 }
 
 impl Wheel {
@@ -75,7 +77,7 @@ impl Wheel {
             elapsed: 0,
             occupied: [0; LEVELS],
             heads: [[NIL; SLOTS]; LEVELS],
-            due: Vec::new(),
+            due: NIL,
         }
     }
 
@@ -109,10 +111,6 @@ impl Wheel {
         self.release(key.index)
     }
 
-    pub(crate) fn contains(&self, key: Key) -> bool {
-        self.get(key).is_some()
-    }
-
     /// The waker of an armed timer.
     pub(crate) fn waker(&self, key: Key) -> Option<&Waker> {
         match &self.get(key)?.action {
@@ -130,7 +128,7 @@ impl Wheel {
     /// The time, in nanoseconds, at which `expire` has work to do next. May be earlier than the first deadline: the
     /// time to deal a slot out.
     pub(crate) fn next_expiration(&self) -> Option<u64> {
-        if !self.due.is_empty() {
+        if self.due != NIL {
             return Some(self.elapsed * NANOS_PER_TICK);
         }
         self.next_slot().map(|(_, _, tick)| tick * NANOS_PER_TICK)
@@ -147,8 +145,13 @@ impl Wheel {
             self.deal_out(level, slot);
         }
         self.elapsed = self.elapsed.max(now_tick);
-        batch.append(&mut self.due);
-        batch.retain(|key| self.contains(*key));
+        let mut index = std::mem::replace(&mut self.due, NIL);
+        while index != NIL {
+            let entry = &mut self.entries[index as usize];
+            entry.place = Place::Batch;
+            batch.push(Key { index, serial: entry.serial });
+            index = entry.next;
+        }
         batch.sort_unstable_by_key(|key| (self.entries[key.index as usize].deadline, key.serial));
     }
 
@@ -165,25 +168,30 @@ impl Wheel {
 
     /// Links an entry into the slot of its deadline.
     fn file(&mut self, index: u32) {
-        let deadline = self.entries[index as usize].deadline;
-        let tick = deadline.div_ceil(NANOS_PER_TICK);
-        if tick <= self.elapsed {
-            let key = Key { index, serial: self.entries[index as usize].serial };
-            self.entries[index as usize].place = Place::Due;
-            self.due.push(key);
-            return;
-        }
-        let (level, slot) = self.slot_for(tick);
-        let head = self.heads[level][slot];
-        if head != NIL {
-            self.entries[head as usize].prev = index;
+        let tick = self.entries[index as usize].deadline.div_ceil(NANOS_PER_TICK);
+        let place = if tick <= self.elapsed {
+            Place::Due
+        } else {
+            let (level, slot) = self.slot_for(tick);
+            self.occupied[level] |= 1 << slot;
+            Place::Slot { level: level as u8, slot: slot as u8 }
+        };
+        let Some(head) = self.head(place) else { return };
+        let next = std::mem::replace(head, index);
+        if next != NIL {
+            self.entries[next as usize].prev = index;
         }
         let entry = &mut self.entries[index as usize];
-        entry.next = head;
-        entry.prev = NIL;
-        entry.place = Place::Slot { level: level as u8, slot: slot as u8 };
-        self.heads[level][slot] = index;
-        self.occupied[level] |= 1 << slot;
+        (entry.next, entry.prev, entry.place) = (next, NIL, place);
+    }
+
+    /// Where the list begins that an entry of this place stands in.
+    fn head(&mut self, place: Place) -> Option<&mut u32> {
+        match place {
+            Place::Slot { level, slot } => Some(&mut self.heads[usize::from(level)][usize::from(slot)]),
+            Place::Due => Some(&mut self.due),
+            Place::Batch | Place::Free => None,
+        }
     }
 
     /// The highest group of six bits in which the tick differs from the present names the level.
@@ -233,18 +241,18 @@ impl Wheel {
 
     fn unlink(&mut self, index: u32) {
         let Entry { next, prev, place, .. } = self.entries[index as usize];
-        let Place::Slot { level, slot } = place else { return };
-        let (level, slot) = (usize::from(level), usize::from(slot));
-        if next != NIL {
-            self.entries[next as usize].prev = prev;
+        let Some(head) = self.head(place) else { return };
+        if prev == NIL {
+            *head = next;
+        }
+        if let (Place::Slot { level, slot }, NIL, NIL) = (place, prev, next) {
+            self.occupied[usize::from(level)] &= !(1 << slot);
         }
         if prev != NIL {
             self.entries[prev as usize].next = next;
-        } else {
-            self.heads[level][slot] = next;
-            if next == NIL {
-                self.occupied[level] &= !(1 << slot);
-            }
+        }
+        if next != NIL {
+            self.entries[next as usize].prev = prev;
         }
     }
 
@@ -350,7 +358,7 @@ mod tests {
         let new = wheel.insert(MS, nothing());
         assert_eq!(old.index, new.index);
         assert!(wheel.remove(old).is_none());
-        assert!(wheel.contains(new));
+        assert!(wheel.remove(new).is_some());
     }
 
     #[test]
@@ -370,6 +378,42 @@ mod tests {
         wheel.insert(20 * MS, nothing());
         assert_eq!(wheel.next_expiration(), Some(500 * MS));
         assert_eq!(expire(&mut wheel, 500 * MS), [20 * MS]);
+    }
+
+    #[test]
+    fn removed_ones_that_were_due_leave_nothing() {
+        let mut wheel = Wheel::new(0);
+        expire(&mut wheel, 500 * MS);
+        let keys: Vec<_> = (0..4).map(|i| wheel.insert(i * MS, nothing())).collect();
+        for i in [1, 0, 3] {
+            assert!(wheel.remove(keys[i]).is_some());
+        }
+        assert_eq!(wheel.next_expiration(), Some(500 * MS));
+        assert_eq!(expire(&mut wheel, 500 * MS), [2 * MS]);
+        let key = wheel.insert(0, nothing());
+        wheel.remove(key);
+        assert_eq!((wheel.next_expiration(), wheel.len()), (None, 0));
+    }
+
+    #[test]
+    fn one_of_a_batch_can_be_removed_and_another_be_armed_meanwhile() {
+        let mut wheel = Wheel::new(0);
+        let keys = [1, 2, 3].map(|i| wheel.insert(i * MS, nothing()));
+        let mut batch = Vec::new();
+        wheel.expire(5 * MS, &mut batch);
+        assert_eq!(batch, keys);
+        assert!(wheel.remove(keys[0]).is_some());
+        assert!(wheel.remove(keys[2]).is_some());
+        // Both take places that were freed.
+        let due = wheel.insert(0, nothing());
+        let later = wheel.insert(9 * MS, nothing());
+        assert!(wheel.remove(keys[1]).is_some());
+        assert!(wheel.remove(keys[2]).is_none());
+        batch.clear();
+        wheel.expire(5 * MS, &mut batch);
+        assert_eq!(batch, [due]);
+        assert!(wheel.remove(due).is_some() && wheel.remove(later).is_some());
+        assert_eq!((wheel.next_expiration(), wheel.len()), (None, 0));
     }
 
     #[test]
