@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// A request that an [`IoLoop`](crate::IoLoop) refuses.
@@ -137,6 +138,14 @@ impl fmt::Display for JoinError {
 }
 
 impl std::error::Error for JoinError {}
+
+/// Runs foreign code, or drops a foreign value: a panic is logged as one in `context` and goes no further.
+#[inline]
+pub(crate) fn log_panic(context: impl fmt::Display, f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        tracing::error!("panic {context}: {}", panic_message(&*payload));
+    }
+}
 
 /// The text of a panic's payload, for log lines.
 pub fn panic_message(payload: &(dyn Any + Send)) -> &str {

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
@@ -13,12 +12,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::buffers::Buffers;
 use crate::clock::{Clock, SystemClock};
-use crate::error::{JoinError, LoopError, RunSyncError, panic_message};
+use crate::error::{LoopError, log_panic};
 use crate::events::Events;
 use crate::reactor::Reactor;
 use crate::registration::EventTarget;
-use crate::remote::Remote;
-use crate::task::{AbortOnDrop, JoinHandle, Tasks};
+use crate::remote::{Arrivals, Remote};
+use crate::task::{JoinHandle, Tasks};
 use crate::timeout::TimeoutHandle;
 use crate::wheel::{Action, Key, Wheel};
 
@@ -26,9 +25,28 @@ use crate::wheel::{Action, Key, Wheel};
 const TASK_ROUNDS: usize = 8;
 
 thread_local! {
-    static CURRENT: RefCell<Option<IoLoop>> = const { RefCell::new(None) };
+    static CURRENT: Current = const { Current(RefCell::new(None)) };
     /// A loop of this thread is inside `start`.
     static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The thread's current loop. When the thread ends it is closed: its own tasks may hold handles of it, and nobody could
+/// run them any more.
+struct Current(RefCell<Option<IoLoop>>);
+
+impl Current {
+    fn replace(&self, io_loop: Option<IoLoop>) -> Option<IoLoop> {
+        self.0.replace(io_loop)
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        if let Some(io_loop) = self.replace(None) {
+            // Refused only if the process exits from inside of a running loop.
+            let _ = io_loop.close();
+        }
+    }
 }
 
 /// Loops that exist and were not closed, in the whole process: `fork_processes` refuses to fork then.
@@ -95,14 +113,15 @@ impl IoLoop {
     /// The loop of this thread, made on first use. Tornado's `IOLoop.current()`.
     ///
     /// # Panics
-    /// When the operating system refuses a poller (no descriptors are left); [`IoLoop::new`] gives that as an error.
+    /// When the operating system refuses a poller (no descriptors are left); [`IoLoop::new`] gives that as an error. Also
+    /// while the thread's locals are being destroyed: use [`current_or_none`](Self::current_or_none) in destructors.
     pub fn current() -> Self {
         Self::current_or_none().unwrap_or_else(|| Self::new().expect("the operating system gives a poller"))
     }
 
     /// The loop of this thread, if one exists and is not closed. Tornado's `IOLoop.current(instance=False)`.
     pub fn current_or_none() -> Option<Self> {
-        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+        CURRENT.try_with(|current| current.0.borrow().clone()).ok().flatten()
     }
 
     /// The same as [`current`](Self::current), as in Tornado since 5.0. What the process-wide singleton of older versions
@@ -168,7 +187,7 @@ impl IoLoop {
 
     /// Leaves the thread without a current loop. Harmless when there is none.
     pub fn clear_current() {
-        let previous = CURRENT.with(RefCell::take);
+        let previous = CURRENT.with(|current| current.replace(None));
         drop(previous);
     }
 
@@ -178,7 +197,8 @@ impl IoLoop {
         OPEN_LOOPS.load(Ordering::Relaxed) > 0
     }
 
-    /// Runs the loop until [`stop`](Self::stop). If that was called before, returns at once and clears the request.
+    /// Runs the loop until [`stop`](Self::stop). If that was called before, runs what is due now, returns without polling
+    /// and clears the request.
     ///
     /// # Errors
     /// [`LoopError::AlreadyRunning`] inside of a running loop, [`LoopError::Closed`], [`LoopError::Forked`] in a child of
@@ -194,16 +214,10 @@ impl IoLoop {
         if inner.made_by != std::process::id() {
             return Err(LoopError::Forked { made_by: inner.made_by });
         }
-        let previous = CURRENT.with(|current| current.replace(Some(self.clone())));
-        RUNNING.set(true);
-        inner.running.set(true);
-        let result = inner.run();
-        inner.running.set(false);
-        RUNNING.set(false);
-        inner.stop.set(false);
-        let me = CURRENT.with(|current| current.replace(previous));
-        drop(me);
-        result
+        let _running = Running::enter(self);
+        // Much time may have passed since the last turn, or since the loop was made.
+        inner.now.set(inner.clock.monotonic());
+        inner.run()
     }
 
     /// Ends [`start`](Self::start) before it polls the next time; what this turn still has to run runs.
@@ -211,80 +225,12 @@ impl IoLoop {
         self.inner.stop.set(true);
     }
 
-    /// Runs the loop until `future` is done and gives its result.
-    ///
-    /// # Errors
-    /// [`RunSyncError::Stopped`] when somebody stops the loop first, [`RunSyncError::Loop`] when it cannot run.
-    ///
-    /// # Panics
-    /// When the future panics: its panic goes on here.
-    pub fn run_sync<F>(&self, future: F) -> Result<F::Output, RunSyncError>
-    where
-        F: Future + 'static,
-    {
-        self.run_until(None, future)
-    }
-
-    /// [`run_sync`](Self::run_sync) with a limit.
-    ///
-    /// # Errors
-    /// Also [`RunSyncError::Timeout`] when the limit has passed; the future is cancelled then.
-    ///
-    /// # Panics
-    /// When the future panics: its panic goes on here.
-    pub fn run_sync_timeout<F>(&self, timeout: Duration, future: F) -> Result<F::Output, RunSyncError>
-    where
-        F: Future + 'static,
-    {
-        self.run_until(Some(timeout), future)
-    }
-
-    fn run_until<F>(&self, timeout: Option<Duration>, future: F) -> Result<F::Output, RunSyncError>
-    where
-        F: Future + 'static,
-    {
-        let result = Rc::new(Cell::new(None));
-        let stop = self.clone();
-        let task = AbortOnDrop(self.spawn(future));
-        let watcher = self.spawn({
-            let result = result.clone();
-            async move {
-                result.set(Some(task.await));
-                stop.stop();
-            }
-        });
-        let timed_out = Rc::new(Cell::new(false));
-        let limit = timeout.map(|limit| {
-            let (timed_out, stop) = (timed_out.clone(), self.clone());
-            self.call_later(limit, move || {
-                timed_out.set(true);
-                stop.stop();
-            })
-        });
-        let started = self.start();
-        if let Some(handle) = limit {
-            self.remove_timeout(handle);
-        }
-        match result.take() {
-            Some(Ok(output)) => return Ok(output),
-            Some(Err(JoinError::Panicked(payload))) => std::panic::resume_unwind(payload),
-            Some(Err(JoinError::Cancelled)) => return Err(RunSyncError::Loop(LoopError::Closed)),
-            None => {}
-        }
-        // The watcher owns the task: both end here.
-        watcher.abort();
-        started.map_err(RunSyncError::Loop)?;
-        match timeout {
-            Some(limit) if timed_out.get() => Err(RunSyncError::Timeout(limit)),
-            _ => Err(RunSyncError::Stopped),
-        }
-    }
-
     /// Ends the loop: new work is refused; then tasks are cancelled and dropped, callbacks, timeouts and handlers dropped,
     /// in this order and until nothing new appears; streams let go of their descriptors; the poller's own are closed.
     ///
     /// Wakers and [`Remote`]s that live on, on any thread, are harmless. Closing twice is too. Dropping the last handle
-    /// closes as well.
+    /// closes as well, but tasks and callbacks of the loop may hold handles themselves; the end of the thread closes its
+    /// current loop whoever holds it.
     ///
     /// # Errors
     /// [`LoopError::AlreadyRunning`] while the loop runs: stop it first.
@@ -294,7 +240,7 @@ impl IoLoop {
         }
         self.inner.close();
         let is_me = |current: &mut IoLoop| Rc::ptr_eq(&current.inner, &self.inner);
-        let me = CURRENT.try_with(|current| current.borrow_mut().take_if(is_me)).ok().flatten();
+        let me = CURRENT.try_with(|current| current.0.borrow_mut().take_if(is_me)).ok().flatten();
         drop(me);
         Ok(())
     }
@@ -357,7 +303,7 @@ impl IoLoop {
     /// Runs a future on this loop. It gets its first poll in the next round of tasks.
     ///
     /// A panic in it is logged and costs it alone. On a closed loop the future is dropped and the handle says
-    /// [`JoinError::Cancelled`].
+    /// [`JoinError::Cancelled`](crate::JoinError::Cancelled).
     ///
     /// ```
     /// use landspout_ioloop::IoLoop;
@@ -468,7 +414,7 @@ impl Inner {
         let count = self.callbacks.borrow().len();
         for _ in 0..count {
             let Some(callback) = self.callbacks.borrow_mut().pop_front() else { return };
-            guarded(callback);
+            log_panic("in callback", callback);
         }
     }
 
@@ -483,8 +429,8 @@ impl Inner {
             // An earlier one of the batch may have removed it.
             let action = self.wheel.borrow_mut().remove(key);
             match action {
-                Some(Action::Call(callback)) => guarded(callback),
-                Some(Action::Wake(waker)) => waker.wake(),
+                Some(Action::Call(callback)) => log_panic("in callback", callback),
+                Some(Action::Wake(waker)) => log_panic("in a waker", || waker.wake()),
                 None => {}
             }
         }
@@ -497,9 +443,7 @@ impl Inner {
         let mut flushing = self.flushing.take();
         std::mem::swap(&mut flushing, &mut *self.dirty.borrow_mut());
         for target in flushing.drain(..) {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| target.flush())) {
-                tracing::error!("panic while a stream was flushed: {}", panic_message(&*payload));
-            }
+            log_panic("while a stream was flushed", || target.flush());
         }
         self.flushing.set(flushing);
     }
@@ -514,12 +458,15 @@ impl Inner {
             self.clock.idled(deadline);
         }
         if arrived.from_other_threads {
-            let (callbacks, runnables) = self.remote.take();
+            let Arrivals { callbacks, runnables, stop } = self.remote.take();
             for callback in callbacks {
                 self.callbacks.borrow_mut().push_back(callback);
             }
             for runnable in runnables {
                 self.tasks.push(runnable);
+            }
+            if stop {
+                self.stop.set(true);
             }
         }
         #[cfg(feature = "signal")]
@@ -535,7 +482,9 @@ impl Inner {
     }
 
     pub(crate) fn flush_later(&self, target: Rc<dyn EventTarget>) {
-        self.dirty.borrow_mut().push(target);
+        if !self.closed.get() {
+            self.dirty.borrow_mut().push(target);
+        }
     }
 
     pub(crate) fn arm(&self, at: Instant, action: Action) -> Key {
@@ -553,12 +502,12 @@ impl Inner {
 
     /// Makes sure that an armed timer wakes `waker`; false if the timer is not armed any more.
     pub(crate) fn keep_waker(&self, key: Key, waker: &Waker) -> bool {
-        let mut wheel = self.wheel.borrow_mut();
-        if wheel.waker(key).is_some_and(|armed| armed.will_wake(waker)) {
+        if self.wheel.borrow().waker(key).is_some_and(|armed| armed.will_wake(waker)) {
             return true;
         }
-        let old = wheel.replace_waker(key, waker.clone());
-        drop(wheel);
+        // A waker's clone and drop are foreign code: neither happens while the wheel is borrowed.
+        let waker = waker.clone();
+        let old = self.wheel.borrow_mut().replace_waker(key, waker);
         old.is_some()
     }
 
@@ -567,6 +516,7 @@ impl Inner {
     }
 
     fn close(&self) {
+        const DROPPED: &str = "while the loop closed";
         if self.closed.replace(true) {
             return;
         }
@@ -576,26 +526,26 @@ impl Inner {
             let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
             any |= !callbacks.is_empty();
             for callback in callbacks {
-                guarded(|| drop(callback));
+                log_panic(DROPPED, || drop(callback));
             }
             let timers = self.wheel.borrow_mut().drain();
             any |= !timers.is_empty();
             for timer in timers {
-                guarded(|| drop(timer));
+                log_panic(DROPPED, || drop(timer));
             }
             any |= self.reactor.remove_all();
             let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
             any |= !dirty.is_empty();
-            guarded(|| drop(dirty));
+            log_panic(DROPPED, || drop(dirty));
             #[cfg(feature = "signal")]
-            guarded(|| self.signals.close());
+            log_panic(DROPPED, || self.signals.close());
             if !any {
                 break;
             }
         }
         self.tasks.detach_from_thread();
-        let (callbacks, runnables) = self.remote.close();
-        guarded(|| drop((callbacks, runnables)));
+        let arrivals = self.remote.close();
+        log_panic(DROPPED, || drop(arrivals));
         self.reactor.close();
         OPEN_LOOPS.fetch_sub(1, Ordering::Relaxed);
     }
@@ -607,9 +557,28 @@ impl Drop for Inner {
     }
 }
 
-/// Runs foreign code that may panic: the panic is logged and goes no further.
-fn guarded(f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        tracing::error!("panic in callback: {}", panic_message(&*payload));
+/// Inside of `start`. Its drop puts things back, also when a clock panics.
+struct Running<'a> {
+    io_loop: &'a IoLoop,
+    previous: Option<IoLoop>,
+}
+
+impl<'a> Running<'a> {
+    fn enter(io_loop: &'a IoLoop) -> Self {
+        let previous = CURRENT.with(|current| current.replace(Some(io_loop.clone())));
+        RUNNING.set(true);
+        io_loop.inner.running.set(true);
+        Self { io_loop, previous }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.io_loop.inner.running.set(false);
+        self.io_loop.inner.stop.set(false);
+        RUNNING.set(false);
+        let previous = self.previous.take().filter(|previous| !previous.is_closed());
+        let me = CURRENT.with(|current| current.replace(previous));
+        drop(me);
     }
 }

@@ -66,6 +66,7 @@ mod ioloop;
 mod reactor;
 mod registration;
 mod remote;
+mod run_sync;
 #[cfg(feature = "signal")]
 mod signal;
 mod task;

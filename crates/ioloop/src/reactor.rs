@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::RawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 use slab::Slab;
 
-use crate::error::{LoopError, panic_message};
+use crate::error::{LoopError, log_panic};
 use crate::events::Events;
 use crate::registration::{Readiness, Ready};
 
@@ -104,11 +103,13 @@ impl Reactor {
     }
 
     pub(crate) fn deregister(&self, fd: RawFd) {
-        if let Some(poll) = &*self.poll.borrow() {
-            if let Err(error) = poll.registry().deregister(&mut SourceFd(&fd)) {
-                // The descriptor was closed before, as Tornado's users do: the system has forgotten it by itself.
-                tracing::debug!("descriptor {fd} was not registered: {error}");
-            }
+        let result = match &*self.poll.borrow() {
+            Some(poll) => poll.registry().deregister(&mut SourceFd(&fd)),
+            None => Ok(()),
+        };
+        if let Err(error) = result {
+            // The descriptor was closed before, as Tornado's users do: the system has forgotten it by itself.
+            tracing::debug!("descriptor {fd} was not registered: {error}");
         }
     }
 
@@ -195,17 +196,14 @@ impl Reactor {
         self.handlers.borrow_mut().clear();
         let any = !sources.is_empty();
         for (_, source) in sources {
-            let released = catch_unwind(AssertUnwindSafe(|| match source.kind {
+            log_panic("while a handler was dropped", || match source.kind {
                 Kind::Registration(readiness) => {
                     if let Some(target) = readiness.target() {
                         target.loop_closed();
                     }
                 }
                 Kind::Handler(handler) => drop(handler),
-            }));
-            if let Err(payload) = released {
-                tracing::error!("panic while a handler was dropped: {}", panic_message(&*payload));
-            }
+            });
         }
         any
     }
@@ -240,9 +238,7 @@ impl Reactor {
         match self.find(token) {
             Some(Kind::Registration(readiness)) => {
                 let ready = Ready::of_event(event);
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| readiness.raise(ready))) {
-                    tracing::error!("panic in an event target: {}", panic_message(&*payload));
-                }
+                log_panic("in an event target", || readiness.raise(ready));
             }
             Some(Kind::Handler(handler)) => self.run_handler(token, &handler, Ready::of_event(event)),
             // Removed by an earlier handler of this batch, or closed since the poll.
@@ -266,9 +262,7 @@ impl Reactor {
             return;
         }
         let Some(mut callback) = handler.callback.take() else { return };
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(handler.fd, events))) {
-            tracing::error!("panic in the handler of descriptor {}: {}", handler.fd, panic_message(&*payload));
-        }
+        log_panic(format_args!("in the handler of descriptor {}", handler.fd), || callback(handler.fd, events));
         // A handler that removed itself is dropped here, after it returned.
         if self.find(token).is_some() {
             handler.callback.set(Some(callback));

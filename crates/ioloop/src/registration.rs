@@ -158,6 +158,9 @@ impl Registration {
     /// [`LoopError::Poller`] when the operating system refuses the descriptor (a regular file, or one registered already),
     /// [`LoopError::Closed`] on a closed loop.
     pub fn new(io_loop: &IoLoop, fd: BorrowedFd<'_>, assumed: Ready) -> Result<Self, LoopError> {
+        if io_loop.is_closed() {
+            return Err(LoopError::Closed);
+        }
         let readiness = Rc::new(Readiness::default());
         readiness.flags.set(assumed.0);
         let token = io_loop.inner.reactor.register(fd.as_raw_fd(), readiness.clone())?;

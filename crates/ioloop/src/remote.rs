@@ -1,6 +1,7 @@
 //! The one door by which other threads reach a loop.
 
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -32,6 +33,15 @@ pub struct Remote {
 /// A callback that crosses threads.
 pub(crate) type RemoteCallback = Box<dyn FnOnce() + Send>;
 
+/// What came in since the loop looked.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    pub(crate) callbacks: Vec<RemoteCallback>,
+    pub(crate) runnables: Vec<Runnable>,
+    /// Somebody called `stop`. A callback could stop the wrong loop, should another be the current one by then.
+    pub(crate) stop: bool,
+}
+
 struct Shared {
     queue: Mutex<Queue>,
     /// A wake-up is under way: one system call serves all that is queued until the loop looks.
@@ -40,8 +50,7 @@ struct Shared {
 }
 
 struct Queue {
-    callbacks: Vec<RemoteCallback>,
-    runnables: Vec<Runnable>,
+    arrivals: Arrivals,
     /// `None` once the loop is closed. Held here, not in the loop, so that closing can free its descriptor while handles
     /// live on.
     waker: Option<mio::Waker>,
@@ -49,7 +58,7 @@ struct Queue {
 
 impl Remote {
     pub(crate) fn new(waker: mio::Waker) -> Self {
-        let queue = Queue { callbacks: Vec::new(), runnables: Vec::new(), waker: Some(waker) };
+        let queue = Queue { arrivals: Arrivals::default(), waker: Some(waker) };
         let shared =
             Shared { queue: Mutex::new(queue), notified: AtomicBool::new(false), owner: std::thread::current().id() };
         Self { shared: Arc::new(shared) }
@@ -61,14 +70,7 @@ impl Remote {
     /// [`LoopError::Closed`] when the loop was closed; the callback is dropped. A loop that is closed later drops what
     /// did not run by then.
     pub fn add_callback(&self, callback: impl FnOnce() + Send + 'static) -> Result<(), LoopError> {
-        let mut queue = self.lock();
-        if queue.waker.is_none() {
-            drop(queue);
-            return Err(LoopError::Closed);
-        }
-        queue.callbacks.push(Box::new(callback));
-        self.notify(&queue);
-        Ok(())
+        self.post(|arrivals| arrivals.callbacks.push(Box::new(callback)))
     }
 
     /// Makes the loop stop after the turn in which it learns of it.
@@ -76,14 +78,16 @@ impl Remote {
     /// # Errors
     /// [`LoopError::Closed`] when the loop was closed.
     pub fn stop(&self) -> Result<(), LoopError> {
-        self.add_callback(|| crate::IoLoop::current().stop())
+        self.post(|arrivals| arrivals.stop = true)
     }
 
     pub(crate) fn push_runnable(&self, runnable: Runnable) {
         let mut queue = self.lock();
         if queue.waker.is_some() {
-            queue.runnables.push(runnable);
-            self.notify(&queue);
+            queue.arrivals.runnables.push(runnable);
+            let woken = self.notify(&queue);
+            drop(queue);
+            log_failure(woken);
             return;
         }
         drop(queue);
@@ -97,34 +101,53 @@ impl Remote {
     }
 
     /// Takes what came in, and lets the next arrival wake the loop again.
-    pub(crate) fn take(&self) -> (Vec<RemoteCallback>, Vec<Runnable>) {
+    pub(crate) fn take(&self) -> Arrivals {
         let mut queue = self.lock();
         self.shared.notified.store(false, Ordering::Release);
-        (std::mem::take(&mut queue.callbacks), std::mem::take(&mut queue.runnables))
+        std::mem::take(&mut queue.arrivals)
     }
 
     pub(crate) fn take_runnables(&self) -> Vec<Runnable> {
-        std::mem::take(&mut self.lock().runnables)
+        std::mem::take(&mut self.lock().arrivals.runnables)
     }
 
     /// Refuses everything from here on, frees the waker's descriptor, and hands out what is left to be dropped.
-    pub(crate) fn close(&self) -> (Vec<RemoteCallback>, Vec<Runnable>) {
+    pub(crate) fn close(&self) -> Arrivals {
         let waker = self.lock().waker.take();
         drop(waker);
         self.take()
     }
 
-    fn notify(&self, queue: &Queue) {
-        if !self.shared.notified.swap(true, Ordering::AcqRel) {
-            if let Some(Err(error)) = queue.waker.as_ref().map(mio::Waker::wake) {
-                tracing::error!("cannot wake the event loop: {error}");
-            }
+    fn post(&self, put: impl FnOnce(&mut Arrivals)) -> Result<(), LoopError> {
+        let mut queue = self.lock();
+        if queue.waker.is_none() {
+            // What `put` holds is dropped after the lock: it is a parameter.
+            return Err(LoopError::Closed);
+        }
+        put(&mut queue.arrivals);
+        let woken = self.notify(&queue);
+        drop(queue);
+        log_failure(woken);
+        Ok(())
+    }
+
+    fn notify(&self, queue: &Queue) -> io::Result<()> {
+        match &queue.waker {
+            Some(waker) if !self.shared.notified.swap(true, Ordering::AcqRel) => waker.wake(),
+            _ => Ok(()),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // Nothing panics while the lock is held; a poisoned queue would still be whole.
         self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Called without the lock: whoever reads the log may use a `Remote`.
+fn log_failure(woken: io::Result<()>) {
+    if let Err(error) = woken {
+        tracing::error!("cannot wake the event loop: {error}");
     }
 }
 

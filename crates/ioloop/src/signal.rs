@@ -3,11 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use signal_hook_mio::v1_0::Signals;
 
-use crate::error::{LoopError, panic_message};
+use crate::error::{LoopError, log_panic};
 use crate::ioloop::IoLoop;
 
 type Callback = Box<dyn FnMut()>;
@@ -39,9 +38,9 @@ impl IoLoop {
         if self.is_closed() {
             return Err(LoopError::Closed);
         }
-        // signal-hook panics when it is asked for these.
+        // signal-hook panics when it is asked for these, or for a number out of range.
         const FORBIDDEN: [i32; 5] = [4, 8, 9, 11, 19]; // ILL, FPE, KILL, SEGV, STOP on Linux
-        if FORBIDDEN.contains(&signal) {
+        if FORBIDDEN.contains(&signal) || !(1..=64).contains(&signal) {
             let refused = format!("signal {signal} cannot be handled by a callback");
             return Err(LoopError::Poller(io::Error::new(io::ErrorKind::InvalidInput, refused)));
         }
@@ -71,9 +70,7 @@ impl SignalHandlers {
         for signal in pending {
             let callback = self.callbacks.borrow().get(&signal).and_then(Cell::take);
             let Some(mut callback) = callback else { continue };
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(&mut callback)) {
-                tracing::error!("panic in the handler of signal {signal}: {}", panic_message(&*payload));
-            }
+            log_panic(format_args!("in the handler of signal {signal}"), &mut callback);
             let callbacks = self.callbacks.borrow();
             // Replaced by itself meanwhile? Then the new one stays.
             if let Some(slot) = callbacks.get(&signal) {

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -16,7 +17,7 @@ use async_task::{FallibleTask, Runnable};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use crate::error::{JoinError, panic_message};
+use crate::error::{JoinError, log_panic, panic_message};
 use crate::remote::Remote;
 
 /// Runnables of one loop, waiting for their poll.
@@ -51,19 +52,19 @@ impl Tasks {
         F: Future + 'static,
     {
         if !self.accepting.get() {
-            return JoinHandle { task: None };
+            return JoinHandle::new(None);
         }
         let mut live = self.live.borrow_mut();
         let slot = live.vacant_entry();
         let entry = LiveEntry { live: Rc::downgrade(&self.live), key: slot.key() };
-        let guarded = Guarded { future, _entry: entry };
+        let guarded = Guarded { future: Some(future), _entry: entry };
         let (loop_number, remote) = (self.loop_number, self.remote.clone());
         let schedule = move |runnable| schedule(loop_number, &remote, runnable);
         let (runnable, task) = async_task::spawn_local(guarded, schedule);
         slot.insert(runnable.waker());
         drop(live);
         runnable.schedule();
-        JoinHandle { task: Some(task.fallible()) }
+        JoinHandle::new(Some(task.fallible()))
     }
 
     pub(crate) fn has_ready(&self) -> bool {
@@ -79,10 +80,8 @@ impl Tasks {
             }
             for _ in 0..count {
                 let Some(runnable) = self.pop() else { return };
-                // The poll itself is guarded; this catches a panic in the drop of a future or of a result.
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| runnable.run())) {
-                    tracing::error!("panic while a task was dropped: {}", panic_message(&*payload));
-                }
+                // Nothing that could panic runs unguarded inside: async-task would end the process.
+                runnable.run();
             }
         }
     }
@@ -110,9 +109,7 @@ impl Tasks {
         }
         while let Some(runnable) = self.pop() {
             any = true;
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(runnable))) {
-                tracing::error!("panic while a task was cancelled: {}", panic_message(&*payload));
-            }
+            drop(runnable);
         }
         any
     }
@@ -143,24 +140,55 @@ fn schedule(loop_number: u64, remote: &Remote, runnable: Runnable) {
 
 pin_project! {
     /// A task's future: a panic ends this task alone, and the end, however it comes, strikes it off the live ones.
+    ///
+    /// Futures and results are dropped here, under guard: a panic in a destructor that async-task runs ends the process.
     struct Guarded<F> {
         #[pin]
-        future: F,
+        future: Option<F>,
         _entry: LiveEntry,
+    }
+
+    impl<F> PinnedDrop for Guarded<F> {
+        fn drop(this: Pin<&mut Self>) {
+            this.drop_future();
+        }
+    }
+}
+
+impl<F> Guarded<F> {
+    fn drop_future(self: Pin<&mut Self>) {
+        let mut future = self.project().future;
+        if future.is_some() {
+            log_panic("while a task was dropped", || future.set(None));
+        }
     }
 }
 
 impl<F: Future> Future for Guarded<F> {
-    type Output = Result<F::Output, JoinError>;
+    type Output = Outcome<F::Output>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let future = self.project().future;
-        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(poll) => poll.map(Ok),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(future) = self.as_mut().project().future.as_pin_mut() else { return Poll::Pending };
+        let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
             Err(payload) => {
                 tracing::error!("panic in task: {}", panic_message(&*payload));
-                Poll::Ready(Err(JoinError::Panicked(payload)))
+                Err(JoinError::Panicked(payload))
             }
+        };
+        self.drop_future();
+        Poll::Ready(Outcome(Some(result)))
+    }
+}
+
+/// A task's result, empty once its handle took it.
+struct Outcome<T>(Option<Result<T, JoinError>>);
+
+impl<T> Drop for Outcome<T> {
+    fn drop(&mut self) {
+        if let Some(unwanted) = self.0.take() {
+            log_panic("while the result of a task was dropped", || drop(unwanted));
         }
     }
 }
@@ -185,10 +213,16 @@ impl Drop for LiveEntry {
 /// Dropping the handle while awaiting it loses nothing but the result.
 pub struct JoinHandle<T> {
     /// `None`: the loop was closed already.
-    task: Option<FallibleTask<Result<T, JoinError>>>,
+    task: Option<FallibleTask<Outcome<T>>>,
+    /// What belongs to a loop stays on its thread, although async-task would allow more.
+    _not_send: PhantomData<Rc<()>>,
 }
 
 impl<T> JoinHandle<T> {
+    fn new(task: Option<FallibleTask<Outcome<T>>>) -> Self {
+        Self { task, _not_send: PhantomData }
+    }
+
     /// Cancels the task: its future is dropped on its loop, at the next turn at the latest.
     pub fn abort(mut self) {
         // Dropping the task (where `detach` would let it run on) cancels it.
@@ -206,7 +240,9 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(task) = &mut self.task else { return Poll::Ready(Err(JoinError::Cancelled)) };
-        Pin::new(task).poll(cx).map(|outcome| outcome.unwrap_or(Err(JoinError::Cancelled)))
+        Pin::new(task)
+            .poll(cx)
+            .map(|outcome| outcome.and_then(|mut outcome| outcome.0.take()).unwrap_or(Err(JoinError::Cancelled)))
     }
 }
 
@@ -218,25 +254,30 @@ impl<T> Drop for JoinHandle<T> {
     }
 }
 
-/// A handle whose drop ends the task, for a task that has a single owner.
-pub(crate) struct AbortOnDrop<T>(pub(crate) JoinHandle<T>);
-
-impl<T> Future for AbortOnDrop<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx)
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        drop(self.0.task.take());
-    }
-}
-
 impl<T> std::fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("JoinHandle").field("finished", &self.is_finished()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a task of this kind of future occupies besides the header of async-task.
+    fn guarded_size<F: Future>(_: &F) -> usize {
+        size_of::<Guarded<F>>()
+    }
+
+    #[test]
+    fn the_loops_own_part_of_a_task_is_16_bytes() {
+        async fn leaf(bytes: [u8; 100]) -> u8 {
+            std::future::pending::<()>().await;
+            bytes[0]
+        }
+        let future = leaf([0; 100]);
+        assert_eq!(guarded_size(&future).next_multiple_of(8), size_of_val(&future).next_multiple_of(8) + 16);
+        let boxed: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async {});
+        assert_eq!(guarded_size(&boxed), size_of_val(&boxed) + 16);
     }
 }

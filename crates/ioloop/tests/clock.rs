@@ -1,0 +1,136 @@
+//! The clock is a part of the loop that a test can replace.
+
+mod common;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use common::*;
+use landspout_ioloop::{Clock, IoLoop, ManualClock, SystemClock, sleep, with_timeout};
+
+#[test]
+fn a_manual_clock_stands_still_until_it_is_moved() {
+    let clock = ManualClock::new();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    let (monotonic, wall) = (clock.monotonic(), clock.wall());
+    assert_eq!((io_loop.now(), io_loop.wall_time()), (monotonic, wall));
+    clock.advance(Duration::from_secs(5));
+    assert_eq!((clock.monotonic() - monotonic, clock.wall()), (Duration::from_secs(5), wall + Duration::from_secs(5)));
+    assert_eq!(io_loop.wall_time(), wall + Duration::from_secs(5));
+    assert_eq!(clock.jumps(), []);
+}
+
+#[test]
+fn the_time_of_day_may_jump_without_touching_timeouts() {
+    let clock = ManualClock::new();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    let ran = Rc::new(Cell::new(false));
+    io_loop.call_later(Duration::from_secs(1), {
+        let ran = ran.clone();
+        move || ran.set(true)
+    });
+    clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000));
+    io_loop.stop();
+    io_loop.start().unwrap();
+    assert!(!ran.get());
+    assert_eq!(io_loop.wall_time(), SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000));
+    clock.set_wall(SystemTime::UNIX_EPOCH);
+    clock.advance(Duration::from_secs(1));
+    io_loop.stop();
+    io_loop.start().unwrap();
+    assert!(ran.get());
+}
+
+#[test]
+fn a_manual_clock_is_moved_from_inside_the_loop() {
+    let clock = ManualClock::new();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    let result = io_loop.run_sync(async move {
+        let pause = IoLoop::current().spawn(sleep(Duration::from_secs(3600)));
+        yield_now().await;
+        assert!(!pause.is_finished());
+        clock.advance(Duration::from_secs(3600));
+        pause.await.unwrap();
+        42
+    });
+    assert_eq!(result, Ok(42));
+}
+
+#[test]
+fn a_jumping_clock_makes_hours_pass_at_once_in_their_order() {
+    let clock = ManualClock::jumping();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    let start = io_loop.now();
+    let trace = Trace::default();
+    for hours in [3_u64, 1, 2] {
+        let trace = trace.clone();
+        io_loop.spawn(async move {
+            sleep(Duration::from_secs(hours * 3600)).await;
+            trace.push(hours);
+        });
+    }
+    io_loop.run_sync(sleep(Duration::from_secs(4 * 3600))).unwrap();
+    assert_eq!(trace.take(), [1, 2, 3]);
+    assert!(io_loop.now() - start < Duration::from_secs(4 * 3600) + Duration::from_millis(1));
+    let jumps = clock.jumps();
+    assert!(jumps.is_sorted() && !jumps.is_empty());
+    for hours in 1..=4 {
+        let at = start + Duration::from_secs(hours * 3600);
+        assert!(
+            jumps.iter().any(|&jump| jump >= at && jump < at + Duration::from_millis(1)),
+            "no jump to hour {hours}: {jumps:?}"
+        );
+    }
+}
+
+#[test]
+fn a_jumping_clock_does_not_jump_over_work() {
+    let clock = ManualClock::jumping();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    let result = io_loop.run_sync(with_timeout(Duration::from_millis(1), async {
+        for _ in 0..1000 {
+            yield_now().await;
+        }
+    }));
+    assert_eq!(result, Ok(Ok(())));
+    assert_eq!(clock.jumps(), []);
+}
+
+#[test]
+fn a_jumping_clock_prefers_what_is_ready_to_the_next_deadline() {
+    use landspout_ioloop::Events;
+    let clock = ManualClock::jumping();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    let (socket, peer) = socket_pair();
+    write_all(&peer, b"abc");
+    let trace = Trace::default();
+    io_loop.call_later(Duration::from_secs(1), {
+        let trace = trace.clone();
+        move || {
+            trace.push("timeout");
+            IoLoop::current().stop();
+        }
+    });
+    io_loop
+        .add_handler(&socket, Events::READ, {
+            let (trace, socket) = (trace.clone(), socket.try_clone().unwrap());
+            move |_, _| {
+                read_some(&socket, 1);
+                trace.push("read");
+            }
+        })
+        .unwrap();
+    io_loop.start().unwrap();
+    assert_eq!(trace.take(), ["read", "read", "read", "timeout"]);
+}
+
+#[test]
+fn the_system_clock_blocks_until_the_deadline_and_not_past_it() {
+    let clock = SystemClock;
+    assert_eq!(clock.block_for(None), None);
+    let now = clock.monotonic();
+    assert_eq!(clock.block_for(Some(now)), Some(Duration::ZERO), "a deadline that has passed");
+    let hour = Duration::from_secs(3600);
+    assert!(clock.block_for(Some(now + hour)).is_some_and(|wait| wait <= hour));
+}
