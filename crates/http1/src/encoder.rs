@@ -161,7 +161,7 @@ impl ResponseEncoder {
     /// For responses to this request.
     #[inline]
     pub fn for_request(head: &RequestHead) -> Self {
-        let mut encoder = Self::new(&head.start_line.method, head.start_line.version, head.keep_alive);
+        let mut encoder = Self::new(head.start_line.method(), head.start_line.version(), head.keep_alive);
         encoder.upgrade_offered = head.upgrade;
         encoder
     }

@@ -65,7 +65,9 @@ fn parse_request_with<'i>(
     let authority = path.start + authority.start..path.start + authority.end;
 
     let mut seen = RequestFields::default();
+    let version = if request.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     let mut index = storage.reset(head);
+    index.set_request_line(method.clone(), path, version);
     for (n, field) in request.headers.iter().enumerate() {
         let name = range_in(input, field.name.as_bytes());
         if !starts_line(head, name.start) {
@@ -81,7 +83,6 @@ fn parse_request_with<'i>(
         }
         index.push(name, value);
     }
-    let version = if request.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     let fields = &*request.headers;
     let framing = seen.conclude(&method, version, fields.len(), |n| (fields[n].name.as_bytes(), fields[n].value))?;
     if form == TargetForm::Absolute && !seen.has(Kind::Host) {
@@ -91,7 +92,7 @@ fn parse_request_with<'i>(
     Ok(Some((
         len,
         RequestHead {
-            start_line: storage.request_start_line(method, path, version),
+            start_line: storage.request_start_line(),
             headers: storage.clone(),
             target: form,
             body: framing.body,

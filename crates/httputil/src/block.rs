@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use http::{Method, Version};
+
 use crate::error::HeaderError;
 
 /// A piece of a block's bytes. 32 bits keep an offset pair in one register; no header block comes near 4 GiB.
@@ -44,6 +46,15 @@ pub(crate) struct Block {
     /// A copy of the wire's head, or names and values one after another, or the first followed by the second.
     pub(crate) bytes: Vec<u8>,
     pub(crate) fields: Vec<Field>,
+    /// Of a request's head. It lives here so that a start line is one pointer to hand on.
+    pub(crate) request_line: RequestLine,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RequestLine {
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    pub(crate) path: Span,
 }
 
 impl Block {
@@ -51,7 +62,11 @@ impl Block {
     pub(crate) fn copy_of<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Self {
         let (count, size) = fields.clone().fold((0, 0), |(n, size), (k, v)| (n + 1, size + k.len() + v.len()));
         // One more field's worth of room: a copy is made because somebody is about to add one.
-        let mut block = Self { bytes: Vec::with_capacity(size + 64), fields: Vec::with_capacity(count + 1) };
+        let mut block = Self {
+            bytes: Vec::with_capacity(size + 64),
+            fields: Vec::with_capacity(count + 1),
+            request_line: RequestLine::default(),
+        };
         for (name, value) in fields {
             let name = block.append(name);
             let value = block.append(value);
@@ -135,7 +150,7 @@ impl Block {
         if more > u32::MAX as usize - self.bytes.len() { Err(HeaderError::TooLarge) } else { Ok(()) }
     }
 
-    fn append(&mut self, bytes: &[u8]) -> Span {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Span {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         Span::new(start..self.bytes.len())

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use http::{Method, Version};
 
-use crate::block::{Block, Field, Span};
+use crate::block::{Block, Field, RequestLine, Span};
 use crate::error::HeaderError;
 use crate::grammar::{is_field_content, is_field_value, is_token, trim_ows};
 use crate::start_line::RequestStartLine;
@@ -234,7 +234,7 @@ impl HttpHeaders {
         block.bytes.clear();
         block.bytes.extend_from_slice(head);
         block.fields.clear();
-        HeaderIndex { bytes: &block.bytes, fields: &mut block.fields }
+        HeaderIndex { bytes: &block.bytes, fields: &mut block.fields, request_line: &mut block.request_line }
     }
 
     /// How many bytes of storage this handle refers to, used or not; none for constant headers. A pool that recycles
@@ -246,15 +246,12 @@ impl HttpHeaders {
         }
     }
 
-    /// A request's start line whose target is `path` of the head that was given to [`reset`](Self::reset).
-    ///
-    /// It shares the storage, so nothing is copied. A target with bytes that aren't UTF-8 is copied with these bytes
-    /// percent-encoded, which means the same.
+    /// The start line that [`HeaderIndex::set_request_line`] noted. It shares the storage, so nothing is copied.
     #[inline]
-    pub fn request_start_line(&self, method: Method, path: Range<usize>, version: Version) -> RequestStartLine {
+    pub fn request_start_line(&self) -> RequestStartLine {
         match &self.repr {
-            Repr::Block(block) => RequestStartLine::shared(method, block, Span::new(path), version),
-            Repr::Static(_) => RequestStartLine::new(method, "", version),
+            Repr::Block(block) => RequestStartLine::of_block(block),
+            Repr::Static(_) => RequestStartLine::new(Method::GET, "", Version::HTTP_11),
         }
     }
 
@@ -307,6 +304,7 @@ impl<'a> IntoIterator for &'a HttpHeaders {
 pub struct HeaderIndex<'a> {
     bytes: &'a [u8],
     fields: &'a mut Vec<Field>,
+    request_line: &'a mut RequestLine,
 }
 
 impl<'a> HeaderIndex<'a> {
@@ -325,6 +323,14 @@ impl<'a> HeaderIndex<'a> {
         debug_assert!(self.bytes.get(name.clone()).is_some_and(is_token));
         debug_assert!(self.bytes.get(value.clone()).is_some_and(is_field_value));
         self.fields.push(Field { name: Span::new(name), value: Span::new(value) });
+    }
+
+    /// Notes the start line, for [`HttpHeaders::request_start_line`]. The target lies at `path`; it is text, and reads as empty
+    /// otherwise.
+    #[inline]
+    pub fn set_request_line(&mut self, method: Method, path: Range<usize>, version: Version) {
+        debug_assert!(self.bytes.get(path.clone()).is_some_and(|path| std::str::from_utf8(path).is_ok()));
+        *self.request_line = RequestLine { method, version, path: Span::new(path) };
     }
 
     /// How many fields were pushed so far.
@@ -445,5 +451,9 @@ fn checked<'v>(name: &str, value: &'v [u8]) -> Result<&'v [u8], HeaderError> {
 #[cold]
 fn new_block(size: usize) -> Rc<Block> {
     // Heads of one connection resemble each other: round up, so that the next one fits.
-    Rc::new(Block { bytes: Vec::with_capacity((size + 64).next_power_of_two()), fields: Vec::with_capacity(16) })
+    Rc::new(Block {
+        bytes: Vec::with_capacity((size + 64).next_power_of_two()),
+        fields: Vec::with_capacity(16),
+        request_line: RequestLine::default(),
+    })
 }

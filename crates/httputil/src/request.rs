@@ -95,7 +95,7 @@ impl HttpServerRequest {
     /// The method.
     #[inline]
     pub fn method(&self) -> &Method {
-        &self.start_line.method
+        self.start_line.method()
     }
 
     /// The request target as it was sent: usually path and query.
@@ -107,7 +107,7 @@ impl HttpServerRequest {
     /// The protocol version.
     #[inline]
     pub fn version(&self) -> Version {
-        self.start_line.version
+        self.start_line.version()
     }
 
     /// Method, target and version together.

@@ -9,46 +9,29 @@ use std::rc::Rc;
 
 use http::{Method, StatusCode, Version};
 
-use crate::block::{Block, Span};
+use crate::block::{Block, RequestLine};
 use crate::error::{HttpInputError, HttpOutputError, shortened};
 use crate::grammar::{is_field_content, is_token};
 
-/// First line of a request: Tornado's `RequestStartLine(method, path, version)`.
+/// First line of a request: Tornado's `RequestStartLine(method, path, version)`. A cheap handle.
 #[derive(Clone)]
 pub struct RequestStartLine {
-    /// The method. Any token is one; case matters (RFC 9110, section 9.1).
-    pub method: Method,
-    /// The protocol version.
-    pub version: Version,
-    path: Path,
-}
-
-#[derive(Clone)]
-enum Path {
-    Block(Rc<Block>, Span),
-    Static(&'static str),
-    Owned(Rc<str>),
+    block: Rc<Block>,
 }
 
 impl RequestStartLine {
-    /// A start line. A path that is `&'static str` isn't copied.
-    pub fn new(method: Method, path: impl Into<Cow<'static, str>>, version: Version) -> Self {
-        let path = match path.into() {
-            Cow::Borrowed(path) => Path::Static(path),
-            Cow::Owned(path) => Path::Owned(path.into()),
-        };
-        Self { method, version, path }
+    /// A start line of its own.
+    pub fn new(method: Method, path: impl AsRef<str>, version: Version) -> Self {
+        let mut block = Block::default();
+        let path = block.append(path.as_ref().as_bytes());
+        block.request_line = RequestLine { method, version, path };
+        Self { block: Rc::new(block) }
     }
 
+    /// The one that was noted in the block.
     #[inline]
-    pub(crate) fn shared(method: Method, block: &Rc<Block>, path: Span, version: Version) -> Self {
-        let bytes = path.of(&block.bytes);
-        let path = if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() {
-            Path::Block(Rc::clone(block), path)
-        } else {
-            Path::Owned(percent_encoding::percent_encode(bytes, NON_ASCII).to_string().into())
-        };
-        Self { method, version, path }
+    pub(crate) fn of_block(block: &Rc<Block>) -> Self {
+        Self { block: Rc::clone(block) }
     }
 
     /// Reads `GET /path HTTP/1.1`, without a line end.
@@ -69,40 +52,48 @@ impl RequestStartLine {
         if parts.next().is_some() {
             return None;
         }
-        Some(Self::new(Method::from_bytes(method.as_bytes()).ok()?, path.to_owned(), version))
+        Some(Self::new(Method::from_bytes(method.as_bytes()).ok()?, path, version))
+    }
+
+    /// The method. Any token is one; case matters (RFC 9110, section 9.1).
+    #[inline]
+    pub fn method(&self) -> &Method {
+        &self.block.request_line.method
+    }
+
+    /// The protocol version.
+    #[inline]
+    pub fn version(&self) -> Version {
+        self.block.request_line.version
     }
 
     /// The request target as it was sent: usually a path, perhaps with `?` and a query.
     #[inline]
     pub fn path(&self) -> &str {
-        match &self.path {
-            // Checked when the line was made, so this never falls back.
-            Path::Block(block, span) => std::str::from_utf8(span.of(&block.bytes)).unwrap_or_default(),
-            Path::Static(path) => path,
-            Path::Owned(path) => path,
-        }
+        // Checked when the line was made, so this never falls back.
+        std::str::from_utf8(self.block.request_line.path.of(&self.block.bytes)).unwrap_or_default()
     }
 }
 
 impl fmt::Display for RequestStartLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {:?}", self.method, self.path(), self.version)
+        write!(f, "{} {} {:?}", self.method(), self.path(), self.version())
     }
 }
 
 impl fmt::Debug for RequestStartLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestStartLine")
-            .field("method", &self.method)
+            .field("method", self.method())
             .field("path", &self.path())
-            .field("version", &self.version)
+            .field("version", &self.version())
             .finish()
     }
 }
 
 impl PartialEq for RequestStartLine {
     fn eq(&self, other: &Self) -> bool {
-        self.method == other.method && self.version == other.version && self.path() == other.path()
+        self.method() == other.method() && self.version() == other.version() && self.path() == other.path()
     }
 }
 
@@ -205,9 +196,6 @@ impl PartialEq for ResponseStartLine {
 }
 
 impl Eq for ResponseStartLine {}
-
-/// Of a target: keep ASCII as it is, encode every byte above.
-const NON_ASCII: &percent_encoding::AsciiSet = percent_encoding::CONTROLS;
 
 /// `HTTP/1.x`. Other minor versions of 1 are read as 1.1, the highest that there is (RFC 9110, section 2.5).
 fn parse_version(text: &str) -> Option<Version> {
