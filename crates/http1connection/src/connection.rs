@@ -4,7 +4,6 @@
 //! refused has written nothing.
 
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -13,10 +12,11 @@ use landspout_http1::{RequestHead, ResponseEncoder};
 use landspout_httputil::{
     HttpConnection, HttpHeaders, HttpOutputError, RequestContext, ResponseStartLine, ServerConnectionId, StatusCode,
 };
-use landspout_ioloop::{Deadline, IoLoop, panic_message};
+use landspout_ioloop::{Deadline, IoLoop};
 use landspout_iostream::{IoStream, StreamError};
 
 use crate::date::{DateCache, HttpDate};
+use crate::worker::Outcome;
 
 /// The head of a chunk and its end: what framing adds to a piece of a body at most.
 const CHUNK_OVERHEAD: usize = 32;
@@ -41,7 +41,7 @@ pub struct Http1Connection {
     link: Option<Rc<Link>>,
     date: Rc<DateCache>,
     encoder: RefCell<ResponseEncoder>,
-    started: Cell<Instant>,
+    started: Cell<Option<Instant>>,
     ended: Cell<Option<Instant>>,
     /// The pump, waiting for the response to be finished.
     pump: Cell<Option<Waker>>,
@@ -54,12 +54,12 @@ pub struct Http1Connection {
 /// The pump's side.
 impl Http1Connection {
     /// An exchange that belongs to no connection yet.
-    pub(crate) fn vacant(date: Rc<DateCache>, now: Instant) -> Self {
+    pub(crate) fn vacant(date: Rc<DateCache>) -> Self {
         Self {
             link: None,
             date,
             encoder: RefCell::new(ResponseEncoder::for_error()),
-            started: Cell::new(now),
+            started: Cell::new(None),
             ended: Cell::new(None),
             pump: Cell::new(None),
             close_callback: Cell::new(None),
@@ -69,33 +69,54 @@ impl Http1Connection {
     }
 
     /// Begins the exchange of a request: in the old one's memory, unless the application kept that.
-    pub(crate) fn begin(exchange: &mut Rc<Self>, link: &Rc<Link>, head: &RequestHead, keep_alive: bool, now: Instant) {
+    #[inline]
+    pub(crate) fn begin(exchange: &mut Rc<Self>, link: &Rc<Link>, head: &RequestHead, keep_alive: bool) {
         let mut encoder = ResponseEncoder::for_request(head);
         if !keep_alive {
             encoder.close_after();
         }
         if Rc::get_mut(exchange).is_none() {
-            *exchange = Rc::new(Self::vacant(exchange.date.clone(), now));
+            *exchange = Rc::new(Self::vacant(exchange.date.clone()));
         }
         if let Some(this) = Rc::get_mut(exchange) {
             if this.link.is_none() {
                 this.link = Some(link.clone());
             }
             *this.encoder.get_mut() = encoder;
-            this.started.set(now);
+            this.started.set(link.stream.io_loop().map(|io_loop| io_loop.now()));
             this.ended.set(None);
             this.body_timeout.set(None);
             this.max_body_size.set(None);
-            drop((this.pump.take(), this.close_callback.take()));
+            if this.pump.get_mut().is_some() || this.close_callback.get_mut().is_some() {
+                drop((this.pump.take(), this.close_callback.take()));
+            }
         }
     }
 
     /// Lets go of the connection, so that a pooled exchange keeps nothing of it alive.
-    pub(crate) fn vacate(exchange: &mut Rc<Self>, now: Instant) {
+    pub(crate) fn vacate(exchange: &mut Rc<Self>) {
         match Rc::get_mut(exchange) {
             Some(this) => drop((this.link.take(), this.close_callback.take(), this.pump.take())),
-            None => *exchange = Rc::new(Self::vacant(exchange.date.clone(), now)),
+            None => *exchange = Rc::new(Self::vacant(exchange.date.clone())),
         }
+    }
+
+    /// Answers in the application's place if that is still possible, and gives the connection up.
+    pub(crate) fn fail(&self, status: StatusCode) -> Outcome {
+        if self.link.is_none() {
+            return Outcome::Cut;
+        }
+        if self.is_finished() {
+            // The answer is complete, whatever happened after it.
+            return Outcome::Linger;
+        }
+        if self.head_sent() {
+            // A cut is the only way to say that the rest is missing.
+            return Outcome::Cut;
+        }
+        self.encoder.borrow_mut().close_after();
+        let sent = write_refusal(|start_line, headers, body| self.write_response(start_line, headers, body), status);
+        if sent.is_ok() { Outcome::Linger } else { Outcome::Cut }
     }
 
     pub(crate) fn poll_finished(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -118,29 +139,10 @@ impl Http1Connection {
         self.encoder.borrow().keep_alive()
     }
 
-    /// The connection is to be closed after this response.
-    pub(crate) fn close_after(&self) {
-        self.encoder.borrow_mut().close_after();
-    }
-
-    /// Answers in the application's place, if its head is not out. False: the connection can only be cut.
-    pub(crate) fn refuse(&self, status: StatusCode) -> bool {
-        if self.head_sent() {
-            return false;
-        }
-        self.close_after();
-        let sent = write_refusal(|start_line, headers, body| self.write_response(start_line, headers, body), status);
-        sent.is_ok()
-    }
-
     /// Tells the application once that the peer has closed.
     pub(crate) fn report_close(&self) {
-        let Some(callback) = self.close_callback.take() else { return };
-        if self.is_finished() {
-            return;
-        }
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(callback)) {
-            tracing::error!("panic in a close callback: {}", panic_message(&*payload));
+        if let Some(callback) = self.close_callback.take().filter(|_| !self.is_finished()) {
+            callback();
         }
     }
 
@@ -259,7 +261,8 @@ impl HttpConnection for Http1Connection {
 
     fn elapsed(&self) -> Duration {
         let now = self.ended.get().or_else(|| self.io_loop().ok().map(|io_loop| io_loop.now()));
-        now.map_or(Duration::ZERO, |now| now.saturating_duration_since(self.started.get()))
+        let Some((now, started)) = now.zip(self.started.get()) else { return Duration::ZERO };
+        now.saturating_duration_since(started)
     }
 
     fn context(&self) -> &RequestContext {

@@ -4,22 +4,19 @@
 //! through exactly one of the delegate's `finish` and `on_connection_close`, once `headers_received` was called.
 
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use landspout_http1::{BodyLength, DecodeError, Event, Limits, RequestDecoder, RequestHead};
 use landspout_httputil::{
-    BoxError, HttpConnection, HttpHeaders, HttpInputError, HttpMessageDelegate, HttpServerConnectionDelegate,
-    StatusCode,
+    BoxError, HttpHeaders, HttpInputError, HttpMessageDelegate, HttpServerConnectionDelegate, StatusCode,
 };
-use landspout_ioloop::panic_message;
 
 use crate::connection::{Http1Connection, Link, refuse_unread};
 use crate::date::DateCache;
 use crate::params::Http1ConnectionParameters;
-use crate::watch::{Watched, watch};
+use crate::watch::{Gone, watch};
 use crate::worker::{Desk, Outcome};
 
 /// With this much unsent a pipelining peer waits for its next answer: it is not reading.
@@ -46,51 +43,45 @@ where
     D: HttpServerConnectionDelegate,
 {
     let mut storage = HttpHeaders::new();
-    let mut exchange = None;
     loop {
         let link = desk.next_job().await;
-        let outcome = match now(&link) {
-            Some(now) => {
-                let exchange = exchange.get_or_insert_with(|| Rc::new(Http1Connection::vacant(core.date.clone(), now)));
-                let mut decoder = RequestDecoder::new(core.limits.clone());
-                decoder.set_storage(std::mem::take(&mut storage));
-                let outcome = serve(&core, &link, &mut decoder, exchange).await;
-                storage = decoder.take_storage();
-                Http1Connection::vacate(exchange, now);
-                outcome
-            }
-            None => Outcome::Cut,
-        };
+        let mut decoder = RequestDecoder::new(core.limits.clone());
+        decoder.set_storage(std::mem::take(&mut storage));
+        let outcome = serve(&core, &link, &desk, &mut decoder).await;
+        storage = decoder.take_storage();
         drop(link);
         desk.done(outcome);
     }
 }
 
 /// Serves what comes until the connection falls idle or ends.
-async fn serve<D>(
-    core: &Rc<Core<D>>,
-    link: &Rc<Link>,
-    decoder: &mut RequestDecoder,
-    exchange: &mut Rc<Http1Connection>,
-) -> Outcome
+async fn serve<D>(core: &Core<D>, link: &Rc<Link>, desk: &Desk, decoder: &mut RequestDecoder) -> Outcome
 where
     D: HttpServerConnectionDelegate,
 {
     let mut served = 0;
     loop {
-        let head = match next_head(core, link, decoder).await {
-            Head::Request(head) => head,
-            Head::None(outcome) => return outcome,
+        let head = match decode(link, decoder) {
+            Ok(Some(Event::Head(head))) => head,
+            Ok(_) => match more_of_head(core, link, decoder).await {
+                Ok(()) => continue,
+                Err(outcome) => return outcome,
+            },
+            Err(error) => {
+                tracing::info!("malformed HTTP message from {}: {error}", link.context);
+                return answer_unread(core, link, error.status());
+            }
         };
         link.deadline.clear();
-        let Some(now) = now(link) else { return Outcome::Cut };
-        let keep_alive = head.keep_alive && !core.params.no_keep_alive;
-        Http1Connection::begin(exchange, link, &head, keep_alive, now);
-        let outcome = Request { core, link, decoder, exchange }.run(head).await;
+        let exchange = desk.begin(link, &head, head.keep_alive && !core.params.no_keep_alive);
+        let outcome = Request { core, link, decoder, exchange: &exchange }.run(head).await;
+        drop(exchange);
         link.context.restore();
-        link.deadline.clear();
-        if outcome != Outcome::Idle || !decoder.start_next() {
-            return if outcome == Outcome::Idle { Outcome::Close } else { outcome };
+        if outcome != Outcome::Idle {
+            return outcome;
+        }
+        if !decoder.start_next() {
+            return Outcome::Close;
         }
         if link.stream.pending_write() > UNSENT_LIMIT && link.stream.flush().await.is_err() {
             return Outcome::Cut;
@@ -102,30 +93,19 @@ where
     }
 }
 
-enum Head {
-    Request(RequestHead),
-    None(Outcome),
-}
-
-/// Reads up to the next head. Falls idle when nothing of it is there.
-async fn next_head<D>(core: &Core<D>, link: &Link, decoder: &mut RequestDecoder) -> Head {
-    loop {
-        match decode(link, decoder) {
-            Ok(Some(Event::Head(head))) => return Head::Request(head),
-            Ok(_) => {}
-            Err(error) => return Head::None(refuse_head(core, link, &error)),
-        }
-        if !decoder.is_idle() && link.deadline.get().is_none() {
-            set_deadline(link, core.params.header_timeout);
-        }
-        match fill(link, decoder.is_idle()).await {
-            Filled::More => {}
-            Filled::Nothing => return Head::None(Outcome::Idle),
-            Filled::End => return Head::None(Outcome::Cut),
-            Filled::TooLate => {
-                tracing::info!("timeout reading a request's head from {}", link.context);
-                return Head::None(answer_unread(core, link, StatusCode::REQUEST_TIMEOUT));
-            }
+/// Reads on for a head. Falls idle when nothing of it is there.
+async fn more_of_head<D>(core: &Core<D>, link: &Link, decoder: &RequestDecoder) -> Result<(), Outcome> {
+    let idle = decoder.is_idle();
+    if !idle && link.deadline.get().is_none() {
+        set_deadline(link, core.params.header_timeout);
+    }
+    match fill(link, idle).await {
+        Filled::More => Ok(()),
+        Filled::Nothing => Err(Outcome::Idle),
+        Filled::End => Err(Outcome::Cut),
+        Filled::TooLate => {
+            tracing::info!("timeout reading a request's head from {}", link.context);
+            Err(answer_unread(core, link, StatusCode::REQUEST_TIMEOUT))
         }
     }
 }
@@ -149,11 +129,6 @@ async fn fill(link: &Link, unless_pending: bool) -> Filled {
     .await
 }
 
-fn refuse_head<D>(core: &Core<D>, link: &Link, error: &DecodeError) -> Outcome {
-    tracing::info!("malformed HTTP message from {}: {error}", link.context);
-    answer_unread(core, link, error.status())
-}
-
 fn answer_unread<D>(core: &Core<D>, link: &Link, status: StatusCode) -> Outcome {
     let Some(io_loop) = link.stream.io_loop() else { return Outcome::Cut };
     refuse_unread(link, &core.date.get(&io_loop), status);
@@ -174,13 +149,13 @@ fn decode(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, De
 
 /// One request, from its head to the end of its response.
 struct Request<'a, D> {
-    core: &'a Rc<Core<D>>,
-    link: &'a Rc<Link>,
+    core: &'a Core<D>,
+    link: &'a Link,
     decoder: &'a mut RequestDecoder,
     exchange: &'a Rc<Http1Connection>,
 }
 
-/// How much of a request the delegate got.
+/// How much of a body the delegate got.
 enum Received {
     Whole,
     /// The application was done before that; the rest was skipped.
@@ -195,69 +170,71 @@ where
 {
     /// `Outcome::Idle` means: ready for the next one.
     async fn run(mut self, head: RequestHead) -> Outcome {
-        let handle: Rc<dyn HttpConnection> = self.exchange.clone();
-        let start = AssertUnwindSafe(|| self.core.delegate.start_request(self.link.id, handle));
-        let mut delegate = match catch_unwind(start) {
-            Ok(delegate) => delegate,
-            Err(payload) => {
-                tracing::error!("panic in start_request: {}", panic_message(&*payload));
-                return self.fail(StatusCode::INTERNAL_SERVER_ERROR);
+        let (link, exchange) = (self.link, self.exchange);
+        let RequestHead { start_line, headers, body, expect_continue, .. } = head;
+        let mut delegate = self.core.delegate.start_request(link.id, exchange.clone());
+        let received = watch(link, exchange, delegate.headers_received(start_line, headers)).await;
+        if let Err(outcome) = self.check(received) {
+            return self.broken_off(&mut delegate, outcome);
+        }
+        if body != BodyLength::None {
+            match self.receive_body(expect_continue, &mut delegate).await {
+                Ok(Received::Whole) => {}
+                Ok(Received::Answered) => return self.conclude(),
+                Ok(Received::AnsweredUnread) => return Outcome::Linger,
+                Err(outcome) => return self.broken_off(&mut delegate, outcome),
             }
-        };
-        match self.receive(head, &mut delegate).await {
-            Ok(Received::Whole) => {
-                let finished = watch(self.link, self.exchange, delegate.finish()).await;
-                if let Err(outcome) = self.check(finished) {
-                    return self.broken_off(&mut delegate, outcome);
-                }
-            }
-            Ok(Received::Answered) => {}
-            Ok(Received::AnsweredUnread) => return Outcome::Linger,
-            Err(outcome) => return self.broken_off(&mut delegate, outcome),
+        }
+        let finished = watch(link, exchange, delegate.finish()).await;
+        if let Err(outcome) = self.check(finished) {
+            return self.broken_off(&mut delegate, outcome);
         }
         drop(delegate);
-        if !self.exchange.is_finished() {
-            if Rc::strong_count(self.exchange) == 1 {
+        if !exchange.is_finished() {
+            // One handle here, one on the desk, and nobody else who could finish it?
+            if Rc::strong_count(exchange) == 2 {
                 tracing::error!("a request handler ended without finishing its response");
-                return self.fail(StatusCode::INTERNAL_SERVER_ERROR);
+                return exchange.fail(StatusCode::INTERNAL_SERVER_ERROR);
             }
-            let finished = poll_fn(|cx| self.exchange.poll_finished(cx));
-            if let Watched::Gone = watch(self.link, self.exchange, finished).await {
-                self.link.stream.close();
-                self.exchange.report_close();
+            if watch(link, exchange, poll_fn(|cx| exchange.poll_finished(cx))).await.is_err() {
+                link.stream.close();
+                exchange.report_close();
                 return Outcome::Cut;
             }
         }
+        self.conclude()
+    }
+
+    fn conclude(&self) -> Outcome {
         if self.exchange.keep_alive() { Outcome::Idle } else { Outcome::Close }
     }
 
-    /// Gives the message to the delegate, all but its `finish`. `Err`: it can't be completed.
-    async fn receive(&mut self, head: RequestHead, delegate: &mut D::Delegate) -> Result<Received, Outcome> {
+    /// Gives the body and the trailers to the delegate. `Err`: they can't be completed.
+    async fn receive_body(
+        &mut self,
+        mut expect_continue: bool,
+        delegate: &mut D::Delegate,
+    ) -> Result<Received, Outcome> {
         let (link, exchange) = (self.link, self.exchange);
-        let mut expects_continue = head.expect_continue;
-        let has_body = head.body != BodyLength::None;
-        self.check(watch(link, exchange, delegate.headers_received(head.start_line, head.headers)).await)?;
-        if has_body {
-            if let Some(bytes) = exchange.max_body_size.take() {
-                self.decoder.set_max_body_size(bytes);
-            }
-            set_deadline(link, exchange.body_timeout.take().unwrap_or(self.core.params.body_timeout));
+        if let Some(bytes) = exchange.max_body_size.take() {
+            self.decoder.set_max_body_size(bytes);
         }
-        loop {
+        set_deadline(link, exchange.body_timeout.take().unwrap_or(self.core.params.body_timeout));
+        let received = loop {
             if exchange.is_finished() && !self.decoder.is_complete() {
                 // A client that waits for `100 Continue` may send the body or not: nobody can tell where it ends.
-                let skipped = !expects_continue && self.skip_body().await;
-                return Ok(if skipped { Received::Answered } else { Received::AnsweredUnread });
+                let skipped = !expect_continue && self.skip_body().await;
+                break if skipped { Received::Answered } else { Received::AnsweredUnread };
             }
             match decode(link, self.decoder) {
                 Ok(Some(Event::Data(range))) => self.deliver(range.len(), delegate).await?,
                 Ok(Some(Event::Trailers(trailers))) => {
                     self.check(watch(link, exchange, delegate.trailers_received(trailers)).await)?;
                 }
-                Ok(Some(Event::End)) => return Ok(Received::Whole),
+                Ok(Some(Event::End)) => break Received::Whole,
                 Ok(Some(_)) => {}
                 Ok(None) => {
-                    if std::mem::take(&mut expects_continue) && !exchange.head_sent() {
+                    if std::mem::take(&mut expect_continue) && !exchange.head_sent() {
                         let sent = link.stream.write_with(|out| out.extend_from_slice(CONTINUE));
                         sent.map_err(|_| Outcome::Cut)?;
                     }
@@ -266,16 +243,18 @@ where
                         Filled::End => return Err(Outcome::Cut),
                         Filled::TooLate => {
                             tracing::info!("timeout reading a request's body from {}", link.context);
-                            return Err(self.fail(StatusCode::REQUEST_TIMEOUT));
+                            return Err(exchange.fail(StatusCode::REQUEST_TIMEOUT));
                         }
                     }
                 }
                 Err(error) => {
                     tracing::info!("malformed HTTP message from {}: {error}", link.context);
-                    return Err(self.fail(error.status()));
+                    return Err(exchange.fail(error.status()));
                 }
             }
-        }
+        };
+        link.deadline.clear();
+        Ok(received)
     }
 
     /// Gives `len` buffered bytes of the body to the delegate, in pieces of at most `chunk_size`.
@@ -315,45 +294,39 @@ where
     }
 
     /// The message ends before its end.
+    #[cold]
     fn broken_off(&self, delegate: &mut D::Delegate, outcome: Outcome) -> Outcome {
         if outcome == Outcome::Cut {
             self.link.stream.close();
         }
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| delegate.on_connection_close())) {
-            tracing::error!("panic in on_connection_close: {}", panic_message(&*payload));
-        }
+        delegate.on_connection_close();
         self.exchange.report_close();
         outcome
     }
 
     /// What to do when one of the delegate's methods has ended.
-    fn check(&self, watched: Watched<Result<(), BoxError>>) -> Result<(), Outcome> {
-        let status = match watched {
-            Watched::Done(Ok(())) => return Ok(()),
-            Watched::Gone => return Err(Outcome::Cut),
-            Watched::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Watched::Done(Err(error)) => match error.downcast_ref::<HttpInputError>() {
-                Some(input) => {
-                    tracing::info!("bad request from {}: {input}", self.link.context);
-                    input.status()
-                }
-                None => {
-                    tracing::error!("error in a request handler: {error}");
-                    StatusCode::INTERNAL_SERVER_ERROR
-                }
-            },
-        };
-        Err(self.fail(status))
+    #[inline]
+    fn check(&self, watched: Result<Result<(), BoxError>, Gone>) -> Result<(), Outcome> {
+        match watched {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.failed(&*error)),
+            Err(Gone) => Err(Outcome::Cut),
+        }
     }
 
-    /// Answers in the application's place if that is still possible, and gives the connection up.
-    fn fail(&self, status: StatusCode) -> Outcome {
-        match self.exchange.refuse(status) {
-            true => Outcome::Linger,
-            // Its head is out: a cut is the only way to say that the rest is missing. A finished one is sent.
-            false if self.exchange.is_finished() => Outcome::Linger,
-            false => Outcome::Cut,
-        }
+    #[cold]
+    fn failed(&self, error: &(dyn std::error::Error + 'static)) -> Outcome {
+        let status = match error.downcast_ref::<HttpInputError>() {
+            Some(input) => {
+                tracing::info!("bad request from {}: {input}", self.link.context);
+                input.status()
+            }
+            None => {
+                tracing::error!("error in a request handler: {error}");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        self.exchange.fail(status)
     }
 }
 

@@ -44,12 +44,13 @@ impl Http1Service {
         D: HttpServerConnectionDelegate + 'static,
     {
         let limits = Rc::new(params.limits.clone());
-        let core = Rc::new(Core { delegate, params, limits, date: Rc::new(DateCache::new()) });
+        let date = Rc::new(DateCache::new());
+        let core = Rc::new(Core { delegate, params, limits, date: date.clone() });
         let make = {
             let core = core.clone();
             move |desk: Rc<Desk>| worker(core.clone(), desk)
         };
-        Self { start: Box::new(Service { shared: Rc::new(Shared { core, workers: Workers::new(make) }) }) }
+        Self { start: Box::new(Service { shared: Rc::new(Shared { core, workers: Workers::new(make, date) }) }) }
     }
 }
 

@@ -1,23 +1,15 @@
 //! Awaiting the application while watching the peer.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use landspout_ioloop::panic_message;
 use pin_project_lite::pin_project;
 
 use crate::connection::{Http1Connection, Link};
 
-/// How a future of the application ended.
-pub(crate) enum Watched<T> {
-    Done(T),
-    /// It panicked; that was logged.
-    Panicked,
-    /// The connection was reset, hung up or closed; the future has to be dropped.
-    Gone,
-}
+/// The connection was reset, hung up or closed; the future that was awaited has to be dropped.
+pub(crate) struct Gone;
 
 pin_project! {
     /// Polls a future of the application, and while it is pending looks at the connection's state, not at its data: bytes that
@@ -33,27 +25,23 @@ pin_project! {
     }
 }
 
+#[inline]
 pub(crate) fn watch<'a, F: Future>(link: &'a Link, exchange: &'a Http1Connection, future: F) -> Watch<'a, F> {
     Watch { future, link, exchange }
 }
 
 impl<F: Future> Future for Watch<'_, F> {
-    type Output = Watched<F::Output>;
+    type Output = Result<F::Output, Gone>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let future = this.future;
-        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(Poll::Ready(output)) => return Poll::Ready(Watched::Done(output)),
-            Ok(Poll::Pending) => {}
-            Err(payload) => {
-                tracing::error!("panic in a request handler: {}", panic_message(&*payload));
-                return Poll::Ready(Watched::Panicked);
-            }
+        if let Poll::Ready(output) = this.future.poll(cx) {
+            return Poll::Ready(Ok(output));
         }
         let stream = &this.link.stream;
         if stream.peer_is_gone() {
-            return Poll::Ready(Watched::Gone);
+            return Poll::Ready(Err(Gone));
         }
         if stream.peer_has_closed() {
             this.exchange.report_close();

@@ -3,14 +3,23 @@
 //! A delegate's futures can be large, and an idle connection shall not carry them. So a connection's own task is small,
 //! and what a request needs lives in a *worker*: a boxed coroutine that serves one connection after another. It is never
 //! moved and never built anew, however many requests it serves.
+//!
+//! Whatever panics in there, be it the application or the pump, is caught here, once for each poll: it costs the worker and
+//! the request, which is answered with 500 if that is still possible.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::connection::Link;
+use landspout_http1::RequestHead;
+use landspout_httputil::StatusCode;
+use landspout_ioloop::panic_message;
+
+use crate::connection::{Http1Connection, Link};
+use crate::date::DateCache;
 
 /// Workers that wait for work at most; further ones are freed. What they keep resident is bounded with that.
 const IDLE_WORKERS: usize = 256;
@@ -29,13 +38,19 @@ pub(crate) enum Outcome {
 }
 
 /// Where a connection's task and its worker meet.
-#[derive(Default)]
 pub(crate) struct Desk {
     job: Cell<Option<Rc<Link>>>,
     outcome: Cell<Option<Outcome>>,
+    /// The exchange under way, or the last one's memory.
+    exchange: RefCell<Rc<Http1Connection>>,
 }
 
 impl Desk {
+    fn new(date: Rc<DateCache>) -> Self {
+        let exchange = RefCell::new(Rc::new(Http1Connection::vacant(date)));
+        Self { job: Cell::default(), outcome: Cell::default(), exchange }
+    }
+
     /// The worker's side: waits for a connection to serve.
     pub(crate) async fn next_job(&self) -> Rc<Link> {
         poll_fn(|_| match self.job.take() {
@@ -46,8 +61,17 @@ impl Desk {
         .await
     }
 
+    /// The worker's side: begins an exchange.
+    #[inline]
+    pub(crate) fn begin(&self, link: &Rc<Link>, head: &RequestHead, keep_alive: bool) -> Rc<Http1Connection> {
+        let mut exchange = self.exchange.borrow_mut();
+        Http1Connection::begin(&mut exchange, link, head, keep_alive);
+        exchange.clone()
+    }
+
     /// The worker's side: hands the connection back.
     pub(crate) fn done(&self, outcome: Outcome) {
+        Http1Connection::vacate(&mut self.exchange.borrow_mut());
         self.outcome.set(Some(outcome));
     }
 }
@@ -55,6 +79,8 @@ impl Desk {
 pub(crate) struct Worker<F> {
     desk: Rc<Desk>,
     coroutine: Pin<Box<F>>,
+    /// It panicked; it must not be polled again.
+    broken: bool,
 }
 
 impl<F: Future<Output = ()>> Worker<F> {
@@ -64,7 +90,12 @@ impl<F: Future<Output = ()>> Worker<F> {
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         // The coroutine never ends; whether it is done with its job, the desk says.
-        let _ = self.coroutine.as_mut().poll(cx);
+        let polled = catch_unwind(AssertUnwindSafe(|| self.coroutine.as_mut().poll(cx)));
+        if let Err(payload) = polled {
+            tracing::error!("panic in a request handler: {}", panic_message(&*payload));
+            self.broken = true;
+            return Poll::Ready(self.desk.exchange.borrow().fail(StatusCode::INTERNAL_SERVER_ERROR));
+        }
         match self.desk.outcome.take() {
             Some(outcome) => Poll::Ready(outcome),
             None => Poll::Pending,
@@ -76,6 +107,7 @@ impl<F: Future<Output = ()>> Worker<F> {
 pub(crate) struct Workers<F, M> {
     idle: RefCell<Vec<Worker<F>>>,
     make: M,
+    date: Rc<DateCache>,
 }
 
 impl<F, M> Workers<F, M>
@@ -83,21 +115,21 @@ where
     F: Future<Output = ()>,
     M: Fn(Rc<Desk>) -> F,
 {
-    pub(crate) fn new(make: M) -> Self {
-        Self { idle: RefCell::default(), make }
+    pub(crate) fn new(make: M, date: Rc<DateCache>) -> Self {
+        Self { idle: RefCell::default(), make, date }
     }
 
     pub(crate) fn take(&self) -> Worker<F> {
         let idle = self.idle.borrow_mut().pop();
         idle.unwrap_or_else(|| {
-            let desk = Rc::new(Desk::default());
-            Worker { coroutine: Box::pin((self.make)(desk.clone())), desk }
+            let desk = Rc::new(Desk::new(self.date.clone()));
+            Worker { coroutine: Box::pin((self.make)(desk.clone())), desk, broken: false }
         })
     }
 
     pub(crate) fn give_back(&self, worker: Worker<F>) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < IDLE_WORKERS {
+        if idle.len() < IDLE_WORKERS && !worker.broken {
             idle.push(worker);
         } else {
             drop(idle);
