@@ -333,3 +333,51 @@ pub(crate) mod count {
         pub(crate) static PARSED: Cell<usize> = const { Cell::new(0) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes looked at and heads parsed while `input` comes in pieces of `step` bytes; it has to be one whole message.
+    fn cost(input: &[u8], step: usize) -> (usize, usize) {
+        count::LOOKED_AT.set(0);
+        count::PARSED.set(0);
+        let mut decoder = RequestDecoder::new(Limits::default());
+        let mut done = 0;
+        for end in (step..input.len() + step).step_by(step) {
+            loop {
+                let decoded = decoder.decode(&input[done..end.min(input.len())]).unwrap();
+                done += decoded.consumed;
+                if decoded.event.is_none() {
+                    break;
+                }
+            }
+        }
+        assert!(decoder.is_complete() && done == input.len());
+        (count::LOOKED_AT.get(), count::PARSED.get())
+    }
+
+    #[test]
+    fn a_head_that_comes_byte_by_byte_costs_linear_work() {
+        for filler in [10, 1_000, 60_000] {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(filler));
+            // The first byte is enough for a first try; then every byte once, and the second try.
+            assert_eq!(cost(head.as_bytes(), 1), (head.len(), 2));
+            assert_eq!(cost(head.as_bytes(), 7), (head.len(), 2));
+            // In one piece a short head needs no search at all.
+            let whole = if filler <= 1_000 { (0, 1) } else { (head.len(), 2) };
+            assert_eq!(cost(head.as_bytes(), head.len()), whole);
+        }
+    }
+
+    #[test]
+    fn trailers_that_come_byte_by_byte_cost_linear_work() {
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for filler in [10, 1_000, 10_000] {
+            let trailers = format!("X: {}\r\n\r\n", "y".repeat(filler));
+            let input = format!("{head}0\r\n{trailers}");
+            assert_eq!(cost(input.as_bytes(), 1), (head.len() + trailers.len(), 2));
+            assert_eq!(cost(input.as_bytes(), input.len()), (trailers.len(), 1));
+        }
+    }
+}

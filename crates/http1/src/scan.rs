@@ -74,7 +74,7 @@ impl LineScan {
                 b'\n' => return Err(DecodeError::BareLineFeed),
                 0..=8 | 11..=31 | 127 => return Err(DecodeError::ControlCharacter(byte)),
                 _ if at - self.line_start >= self.max_line(block, limits) => {
-                    return Err(self.line_too_long(&window[self.line_start..], block, limits));
+                    return Err(self.line_too_long(window, block, limits));
                 }
                 _ => {}
             }
@@ -84,7 +84,7 @@ impl LineScan {
         }
         // Full without a blank line: not one more byte is asked for.
         Err(match block {
-            Block::Request if self.lines == 0 => self.line_too_long(&window[self.line_start..], block, limits),
+            Block::Request if self.lines == 0 => self.line_too_long(window, block, limits),
             Block::Request => DecodeError::HeadTooLarge(max_size),
             Block::Trailers => DecodeError::TrailersTooLarge(max_size),
         })
@@ -112,7 +112,9 @@ impl LineScan {
         if self.lines == 0 && block == Block::Request { limits.max_start_line } else { limits.max_header_line }
     }
 
-    fn line_too_long(&self, line: &[u8], block: Block, limits: &Limits) -> DecodeError {
+    fn line_too_long(&self, window: &[u8], block: Block, limits: &Limits) -> DecodeError {
+        // What follows in the window is none of its business: it may have come or not.
+        let line = &window[self.line_start..self.pos];
         if self.lines != 0 || block != Block::Request {
             DecodeError::FieldTooLong(limits.max_header_line)
         } else if line.contains(&b' ') {

@@ -1,0 +1,10 @@
+//! Tables of bytes and the events that they must give, however the bytes are cut.
+
+mod chunked;
+mod fields;
+mod framing;
+mod harness;
+mod limits;
+mod random;
+mod request_line;
+mod sequences;
