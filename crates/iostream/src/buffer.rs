@@ -50,8 +50,9 @@ impl Buffer {
 
     #[inline]
     pub(crate) fn extend(&mut self, data: &[u8]) {
-        if self.start > 0 && self.bytes.len() + data.len() > self.bytes.capacity() {
-            // Make room by moving what is left to the front; at most as much work as growing would be.
+        // Make room by moving what is left to the front, but only when at least as much was consumed: so each byte is moved
+        // once on the average, and the memory stays within a small multiple of what it holds.
+        if self.start >= self.len() && self.bytes.len() + data.len() > self.bytes.capacity() {
             self.bytes.drain(..self.start);
             self.start = 0;
         }

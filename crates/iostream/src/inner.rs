@@ -3,7 +3,7 @@
 //! Rules: wakers and callbacks run, and foreign values are dropped, only after the state's borrow has ended; a transport
 //! never calls back into its own stream.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -49,14 +49,23 @@ pub(crate) struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Connecting,
+    /// As `Ending`, once the connection stands.
+    ConnectingToEnd,
     Open,
     /// Nothing more is read or accepted; what was accepted is still sent.
     Ending,
     Closed,
 }
 
+impl Phase {
+    fn is_connecting(self) -> bool {
+        matches!(self, Self::Connecting | Self::ConnectingToEnd)
+    }
+}
+
 struct Waiter {
-    id: u32,
+    /// `None`: a task that polls, and is known by its waker.
+    id: Option<u32>,
     mark: u64,
     waker: Waker,
 }
@@ -84,7 +93,7 @@ impl State {
         self.flushed + self.write.len() as u64
     }
 
-    fn closed_error(&self) -> StreamError {
+    pub(crate) fn closed_error(&self) -> StreamError {
         StreamError::Closed(self.cause.clone())
     }
 
@@ -105,13 +114,16 @@ impl Inner {
     /// Gets at least one more byte into the read buffer.
     pub(crate) fn poll_fill(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         loop {
-            match self.state.borrow().phase {
+            let phase = self.state.borrow().phase;
+            match phase {
                 Phase::Open => {}
                 Phase::Connecting => {
                     self.registration.wake_on_read(cx);
                     return Poll::Pending;
                 }
-                Phase::Ending | Phase::Closed => return Poll::Ready(Err(self.state.borrow().closed_error())),
+                Phase::ConnectingToEnd | Phase::Ending | Phase::Closed => {
+                    return Poll::Ready(Err(self.state.borrow().closed_error()));
+                }
             }
             if self.registration.poll_readable(cx).is_pending() {
                 return Poll::Pending;
@@ -128,8 +140,10 @@ impl Inner {
     pub(crate) fn fill(self: &Rc<Self>) -> Result<(), Unfilled> {
         let Some(io_loop) = self.registration.io_loop() else { return Err(self.closed_by(CloseCause::LoopClosed)) };
         let read = io_loop.with_scratch(|scratch| {
-            let asked = self.options.read_chunk_size.min(scratch.len());
             let mut state = self.state.borrow_mut();
+            // One byte past the limit proves that the peer sent more; a read that asks for the limit must not meet it.
+            let room = self.options.max_buffer_size.saturating_sub(state.read.len()).max(1);
+            let asked = self.options.read_chunk_size.min(scratch.len()).min(room);
             let got = self.read_transport(&mut state, &mut scratch[..asked])?;
             if got > 0 && !state.read.has_memory() {
                 state.read.adopt(io_loop.take_buffer());
@@ -182,7 +196,7 @@ impl Inner {
         let result = transport.read(target);
         match &result {
             // After the peer has closed, only 0 or an error means that this was all.
-            Ok(got) if self.registration.ready().contains(Ready::READ_CLOSED) || *got == 0 => {}
+            Ok(got) if self.registration.ready().intersects(Ready::READ_CLOSED | Ready::ERROR) || *got == 0 => {}
             Ok(got) if transport.drained(target.len(), *got) => self.registration.clear(Ready::READABLE),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.registration.clear(Ready::READABLE),
             _ => {}
@@ -212,13 +226,14 @@ impl Inner {
         Unfilled::Closed
     }
 
-    /// Without anybody reading, finds out whether the peer's close is all that is left to read.
+    /// Finds out whether the peer's close is all that is left to read. Also while a read waits: it may be dropped, or
+    /// never polled again.
     fn notice_close(self: &Rc<Self>) {
-        let unread = {
+        let concerned = {
             let state = self.state.borrow();
-            state.reading || !state.read.is_empty() || state.phase != Phase::Open || state.close_callback.is_none()
+            state.read.is_empty() && state.phase == Phase::Open && state.close_callback.is_some()
         };
-        if !unread && self.registration.ready().contains(Ready::READABLE) {
+        if concerned && self.registration.ready().contains(Ready::READABLE) {
             // Data stays in the buffer for the next reader, and the notice waits.
             let _ = self.fill();
         }
@@ -236,9 +251,8 @@ impl Inner {
     /// Accepts `data`, to be sent after what was accepted before. Gives the position after it.
     pub(crate) fn queue(self: &Rc<Self>, data: &[u8]) -> Result<u64, StreamError> {
         let (end, flushed) = {
-            let mut state = self.state.borrow_mut();
+            let mut state = self.with_room(data.len())?;
             let state = &mut *state;
-            self.check_room(state, data.len())?;
             let direct = state.write.len() + data.len() >= FLUSH_MARK;
             let (sent, flushed) = if direct { self.write_directly(state, data) } else { (0, Flushed::Nothing) };
             if sent < data.len() {
@@ -254,13 +268,18 @@ impl Inner {
 
     /// Lets `compose` append to the write buffer, all or nothing being its own business.
     pub(crate) fn queue_with<T>(self: &Rc<Self>, compose: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T, StreamError> {
-        let mut state = self.state.borrow_mut();
-        let state = &mut *state;
-        self.check_room(state, 0)?;
-        self.give_write_memory(state);
-        let result = state.write.append_with(compose);
-        if !state.write.is_empty() {
-            self.mark_dirty(state);
+        let (result, much) = {
+            let mut state = self.with_room(0)?;
+            let state = &mut *state;
+            self.give_write_memory(state);
+            let result = state.write.append_with(compose);
+            if !state.write.is_empty() {
+                self.mark_dirty(state);
+            }
+            (result, state.write.len() >= FLUSH_MARK)
+        };
+        if much {
+            self.flush_now()?;
         }
         Ok(result)
     }
@@ -269,58 +288,83 @@ impl Inner {
     pub(crate) fn flush_now(self: &Rc<Self>) -> Result<(), StreamError> {
         let flushed = {
             let mut state = self.state.borrow_mut();
-            if state.write.is_empty() || state.phase == Phase::Connecting {
-                Flushed::Nothing
-            } else {
-                self.write_directly(&mut state, &[]).1
-            }
+            if state.write.is_empty() { Flushed::Nothing } else { self.write_directly(&mut state, &[]).1 }
         };
         self.after_flush(flushed)
     }
 
-    /// Ready once `flushed` has reached `mark`. `id` names the waiting future's entry, which may be none yet.
+    /// Ready once `flushed` has reached `mark`. `id` names a waiting future, from [`waiter_id`](Self::waiter_id), which
+    /// says so when it goes; a task that only polls has none.
     pub(crate) fn poll_flushed(
         self: &Rc<Self>,
         cx: &mut Context<'_>,
         mark: u64,
-        id: &mut Option<u32>,
+        id: Option<u32>,
     ) -> Poll<Result<(), StreamError>> {
         if self.state.borrow().flushed < mark {
             // Somebody waits: no reason to hold it back until the end of the turn.
             let _ = self.flush_now();
         }
-        let mut state = self.state.borrow_mut();
-        let state = &mut *state;
+        let state = self.state.borrow();
         if state.flushed >= mark {
             return Poll::Ready(Ok(()));
         }
         if state.phase == Phase::Closed {
             return Poll::Ready(Err(state.closed_error()));
         }
-        let known = state.waiters.iter_mut().find(|waiter| {
-            if id.is_some() {
-                Some(waiter.id) == *id
-            } else {
-                waiter.mark >= mark && waiter.waker.will_wake(cx.waker())
-            }
-        });
-        match known {
-            Some(waiter) => waiter.waker.clone_from(cx.waker()),
-            None => {
-                *id = Some(state.next_waiter);
-                state.waiters.push(Waiter { id: state.next_waiter, mark, waker: cx.waker().clone() });
-                state.next_waiter = state.next_waiter.wrapping_add(1);
-            }
-        }
+        drop(state);
+        self.wait(cx.waker(), mark, id);
         Poll::Pending
+    }
+
+    pub(crate) fn waiter_id(&self) -> u32 {
+        let mut state = self.state.borrow_mut();
+        state.next_waiter = state.next_waiter.wrapping_add(1);
+        state.next_waiter
+    }
+
+    /// Remembers to wake whoever waits for `mark`; of a polling task the earliest mark.
+    fn wait(&self, waker: &Waker, mark: u64, id: Option<u32>) {
+        let known = |waiter: &Waiter| waiter.id == id && (id.is_some() || waiter.waker.will_wake(waker));
+        if self.state.borrow().waiters.iter().any(|waiter| known(waiter) && waiter.waker.will_wake(waker)) {
+            return;
+        }
+        let waiter = Waiter { id, mark, waker: waker.clone() };
+        let mut state = self.state.borrow_mut();
+        let old = match state.waiters.iter_mut().find(|waiter| known(waiter)) {
+            Some(place) => Some(std::mem::replace(place, waiter)),
+            None => {
+                state.waiters.push(waiter);
+                None
+            }
+        };
+        drop(state);
+        drop(old);
     }
 
     /// The future that waited is gone.
     pub(crate) fn forget_waiter(&self, id: u32) {
         let mut state = self.state.borrow_mut();
-        let waiter = state.waiters.iter().position(|waiter| waiter.id == id).map(|at| state.waiters.remove(at));
+        let place = state.waiters.iter().position(|waiter| waiter.id == Some(id));
+        let waiter = place.map(|at| state.waiters.remove(at));
         drop(state);
         drop(waiter);
+    }
+
+    /// The state, when there is room for `asked` more bytes.
+    fn with_room(self: &Rc<Self>, asked: usize) -> Result<RefMut<'_, State>, StreamError> {
+        let state = self.state.borrow_mut();
+        match self.check_room(&state, asked) {
+            Ok(()) => Ok(state),
+            Err(StreamError::WriteBufferFull { .. }) if !state.write.is_empty() => {
+                // Some of it may wait for nothing but the end of the turn.
+                drop(state);
+                self.flush_now()?;
+                let state = self.state.borrow_mut();
+                self.check_room(&state, asked).map(|()| state)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn check_room(&self, state: &State, asked: usize) -> Result<(), StreamError> {
@@ -351,7 +395,7 @@ impl Inner {
         let mut sent = 0;
         let mut progress = Flushed::Nothing;
         let Some(transport) = &mut state.transport else { return (0, progress) };
-        if state.phase == Phase::Connecting {
+        if state.phase.is_connecting() {
             return (0, progress);
         }
         while self.registration.ready().contains(Ready::WRITABLE) {
@@ -403,16 +447,10 @@ impl Inner {
             state.keep_alive.replace(self.clone())
         };
         let ended = drained && state.phase == Phase::Ending;
-        let reached = state.flushed;
-        let any_reached = state.waiters.iter().any(|waiter| waiter.mark <= reached);
-        let waiters: Vec<_> = match any_reached {
-            true => state.waiters.extract_reached(reached),
-            false => Vec::new(),
-        };
         self.update_watch(&state);
         drop(state);
-        for waiter in waiters {
-            waiter.waker.wake();
+        if let Flushed::Progress = flushed {
+            self.wake_reached();
         }
         if ended {
             self.close_with(None);
@@ -421,29 +459,32 @@ impl Inner {
         Ok(())
     }
 
+    /// Wakes those whose mark is reached, in order.
+    fn wake_reached(&self) {
+        let mut state = self.state.borrow_mut();
+        let reached = state.flushed;
+        if !state.waiters.iter().any(|waiter| waiter.mark <= reached) {
+            return;
+        }
+        let (done, waiting): (Vec<_>, _) =
+            std::mem::take(&mut state.waiters).into_iter().partition(|waiter| waiter.mark <= reached);
+        state.waiters = waiting;
+        drop(state);
+        for waiter in done {
+            waiter.waker.wake();
+        }
+    }
+
     /// Which events concern the stream without anybody polling a future.
     pub(crate) fn update_watch(&self, state: &State) {
         let mut watch = Ready::NONE;
-        if state.phase == Phase::Connecting || !state.write.is_empty() {
+        if state.phase.is_connecting() || !state.write.is_empty() {
             watch = watch | Ready::WRITABLE;
         }
         if state.close_callback.is_some() {
             watch = watch | Ready::READ_CLOSED | Ready::ERROR;
         }
         self.registration.watch(watch);
-    }
-}
-
-/// Takes out the waiters whose mark is reached, in order.
-trait ExtractReached {
-    fn extract_reached(&mut self, reached: u64) -> Vec<Waiter>;
-}
-
-impl ExtractReached for Vec<Waiter> {
-    fn extract_reached(&mut self, reached: u64) -> Vec<Waiter> {
-        let (done, waiting) = std::mem::take(self).into_iter().partition(|waiter| waiter.mark <= reached);
-        *self = waiting;
-        done
     }
 }
 
@@ -455,17 +496,19 @@ impl Inner {
             return;
         }
         let mut state = self.state.borrow_mut();
-        if state.phase == Phase::Open && !state.write.is_empty() {
-            state.phase = Phase::Ending;
-            drop(state);
-            self.registration.wake_reader();
-            return;
+        let unsent = !state.write.is_empty();
+        match state.phase {
+            Phase::Connecting if unsent => state.phase = Phase::ConnectingToEnd,
+            Phase::Open if unsent => state.phase = Phase::Ending,
+            Phase::ConnectingToEnd | Phase::Ending => return,
+            Phase::Connecting | Phase::Open | Phase::Closed => {
+                drop(state);
+                self.close_with(None);
+                return;
+            }
         }
-        let ending = state.phase == Phase::Ending;
         drop(state);
-        if !ending {
-            self.close_with(None);
-        }
+        self.registration.wake_reader();
     }
 
     /// Closes at once. In this order: the descriptor is closed, the reader and the writers learn of it, and the close
@@ -486,8 +529,6 @@ impl Inner {
         drop(state);
         drop(transport);
         self.registration.wake_reader();
-        // A future that waits for the connection sits in the writer's place.
-        self.registration.raise(Ready::WRITABLE);
         for waiter in waiters {
             waiter.waker.wake();
         }
@@ -502,14 +543,15 @@ impl Inner {
 
     /// Ready once the connection stands, or can't.
     pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        let state = self.state.borrow();
-        match state.phase {
-            Phase::Connecting => {
-                let _ = self.registration.poll_writable(cx);
+        let phase = self.state.borrow().phase;
+        match phase {
+            Phase::Connecting | Phase::ConnectingToEnd => {
+                // Before the first byte: so it learns of the connection before any writer does.
+                self.wait(cx.waker(), 0, None);
                 Poll::Pending
             }
             Phase::Open | Phase::Ending => Poll::Ready(Ok(())),
-            Phase::Closed => Poll::Ready(Err(state.closed_error())),
+            Phase::Closed => Poll::Ready(Err(self.state.borrow().closed_error())),
         }
     }
 
@@ -521,9 +563,10 @@ impl Inner {
         match outcome {
             Ok(None) => {
                 let mut state = self.state.borrow_mut();
-                state.phase = Phase::Open;
+                state.phase = if state.phase == Phase::ConnectingToEnd { Phase::Ending } else { Phase::Open };
                 self.update_watch(&state);
                 drop(state);
+                self.wake_reached();
                 self.registration.wake_reader();
             }
             Ok(Some(error)) | Err(error) => self.close_with(Some(error.into())),
@@ -538,8 +581,8 @@ impl Inner {
 
 impl EventTarget for Inner {
     fn ready(self: Rc<Self>, ready: Ready) {
-        let phase = self.state.borrow().phase;
-        if phase == Phase::Connecting && ready.contains(Ready::WRITABLE) {
+        let connecting = self.state.borrow().phase.is_connecting();
+        if connecting && ready.contains(Ready::WRITABLE) {
             self.finish_connect();
         }
         if ready.contains(Ready::WRITABLE) {
@@ -571,5 +614,15 @@ impl Inner {
     /// Whether a read of the transport makes sense.
     pub(crate) fn can_read_now(&self) -> bool {
         self.state.borrow().phase == Phase::Open && self.registration.ready().contains(Ready::READABLE)
+    }
+}
+
+impl Drop for Inner {
+    /// The last handle's way to close: nothing is left to be sent, and nobody to wait.
+    fn drop(&mut self) {
+        let callback = self.state.get_mut().close_callback.take();
+        if let (Some(callback), Some(io_loop)) = (callback, self.registration.io_loop()) {
+            io_loop.add_callback(callback);
+        }
     }
 }

@@ -38,7 +38,9 @@
 //! - When the peer's end is read while bytes are still to be sent, these are sent before the stream closes.
 //! - Bytes that were accepted survive the last handle; `close()` sends what the kernel takes.
 //! - A read past `max_buffer_size` is refused as such, with the stream left open.
-//! - A close callback that is set on a closed stream runs.
+//! - A close callback that is set on a closed stream runs, and so does that of a stream whose last handle goes.
+//! - A read of `max_buffer_size` bytes comes out well however the peer cuts them: no more is taken from the kernel than fits.
+//! - `max_write_buffer_size` counts what the kernel doesn't take, not what waits for the end of the turn.
 //! - A second read while one waits gives [`StreamError::AlreadyReading`].
 //! - Host names are not resolved here: `connect` takes addresses, so that it never blocks.
 #![forbid(unsafe_code)]

@@ -9,7 +9,7 @@ use memchr::memmem::Finder;
 
 use crate::buffer::Buffer;
 use crate::error::{CloseCause, StreamError};
-use crate::inner::{Inner, Unfilled};
+use crate::inner::{Inner, Phase, Unfilled};
 use crate::stream::IoStream;
 
 /// How often one poll reads from the transport before other tasks get their turn.
@@ -64,6 +64,8 @@ impl IoStream {
         let mut searched = 0;
         self.read_when(|buffer| {
             let bytes = buffer.as_slice();
+            // Somebody may have consumed meanwhile.
+            searched = searched.min(bytes.len());
             match finder.find(&bytes[searched..]) {
                 Some(at) if searched + at + delimiter.len() <= max_bytes => Ok(Some(searched + at + delimiter.len())),
                 Some(_) => Err(CloseCause::UnsatisfiableRead { max_bytes }),
@@ -120,11 +122,21 @@ impl IoStream {
     /// ```
     pub async fn read_into(&self, target: &mut ReadTarget<'_>) -> Result<(), StreamError> {
         let _reading = Reading::begin(&self.inner)?;
-        while target.filled < target.memory.len() {
-            let free = &mut target.memory[target.filled..];
-            target.filled += poll_fn(|cx| self.poll_read_into(cx, free)).await?;
-        }
-        Ok(())
+        poll_fn(|cx| {
+            for _ in 0..FILLS_PER_POLL {
+                if target.is_full() {
+                    return Poll::Ready(Ok(()));
+                }
+                match self.poll_read_into(cx, &mut target.memory[target.filled..]) {
+                    Poll::Ready(Ok(n)) => target.filled += n,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await
     }
 
     /// Reads into `memory` what is there, as soon as there is anything, and tells how much. 0 only for empty memory.
@@ -230,8 +242,11 @@ struct Reading<'a>(&'a Rc<Inner>);
 
 impl<'a> Reading<'a> {
     fn begin(inner: &'a Rc<Inner>) -> Result<Self, StreamError> {
-        match std::mem::replace(&mut inner.state.borrow_mut().reading, true) {
+        let mut state = inner.state.borrow_mut();
+        match std::mem::replace(&mut state.reading, true) {
             false => Ok(Self(inner)),
+            // The one that waits has failed, it only wasn't told yet.
+            true if state.phase == Phase::Closed => Err(state.closed_error()),
             true => Err(StreamError::AlreadyReading),
         }
     }

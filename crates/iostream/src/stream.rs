@@ -26,8 +26,8 @@ pub struct StreamOptions {
     /// What the read buffer holds at most. A peer that sends more before a read is satisfied closes the stream. Default
     /// 104,857,600 (100 MiB), as in Tornado.
     pub max_buffer_size: usize,
-    /// What one read of the transport brings at most, up to 64 KiB, which is the default. Never more than half of
-    /// `max_buffer_size`.
+    /// What one read of the transport brings into the read buffer at most, up to 64 KiB, which is the default. Never more
+    /// than half of `max_buffer_size`. A large read into memory of the caller's asks for all of that.
     pub read_chunk_size: usize,
     /// What the write buffer holds at most; a write that would exceed it is refused. Default: unlimited, as in Tornado. Servers
     /// set a limit.
@@ -245,6 +245,7 @@ impl IoStream {
     /// # Errors
     /// [`StreamError::Closed`] when the stream is closed, or closes before.
     pub async fn shutdown_write(&self) -> Result<(), StreamError> {
+        self.connected().await?;
         self.flush().await?;
         self.shutdown_write_now()
     }
@@ -261,7 +262,8 @@ impl IoStream {
         }
     }
 
-    /// Calls `callback` in the turn after the stream was closed, by whom ever; after waiting reads and writes have failed.
+    /// Calls `callback` in the turn after the stream was closed, by whom ever (the drop of its last handle is a close too),
+    /// and after waiting reads and writes have failed.
     /// One slot: each call replaces the callback before, `None` removes it. On a closed stream it runs in the next turn.
     ///
     /// While it is set, the peer's close is noticed without a read, but only when all data before it has been read.
@@ -395,7 +397,7 @@ impl IoStream {
     /// [`StreamError::Closed`] when the stream closed before.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let mark = self.inner.state.borrow().queued();
-        self.inner.poll_flushed(cx, mark, &mut None)
+        self.inner.poll_flushed(cx, mark, None)
     }
 
     /// Whether the peer has closed its writing side; bytes before that may still be unread.

@@ -84,7 +84,7 @@ impl Transport for Unix {
     }
 }
 
-/// One end of a pipe. It carries one direction; the other one fails as the operating system says (EBADF).
+/// One end of a pipe. It carries one direction.
 pub(crate) struct Pipe(pub(crate) File);
 
 impl Pipe {
@@ -100,8 +100,14 @@ impl Transport for Pipe {
         Some(self.0.as_fd())
     }
 
+    /// The end that is written to has nothing to read, but is reported readable when the reader is gone. The read then fails
+    /// with EBADF, which is 9 everywhere, and means what a write would say.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        uninterrupted(|| self.0.read(buf))
+        const EBADF: i32 = 9;
+        match uninterrupted(|| self.0.read(buf)) {
+            Err(error) if error.raw_os_error() == Some(EBADF) => Err(io::ErrorKind::BrokenPipe.into()),
+            result => result,
+        }
     }
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -50,7 +50,8 @@ impl Future for Written {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let poll = this.inner.poll_flushed(cx, this.mark, &mut this.waiter);
+        let id = *this.waiter.get_or_insert_with(|| this.inner.waiter_id());
+        let poll = this.inner.poll_flushed(cx, this.mark, Some(id));
         if poll.is_ready() {
             this.waiter = None;
         }
