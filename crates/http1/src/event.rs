@@ -5,7 +5,7 @@ use std::ops::Range;
 use landspout_httputil::{HttpHeaders, RequestStartLine};
 
 use crate::framing::BodyLength;
-use crate::target::TargetForm;
+use crate::request_line::TargetForm;
 
 /// The outcome of one call of [`RequestDecoder::decode`](crate::RequestDecoder::decode).
 #[derive(Debug)]

@@ -9,8 +9,8 @@ mod event;
 mod framing;
 mod head;
 mod limits;
+mod request_line;
 mod scan;
-mod target;
 
 pub use decoder::RequestDecoder;
 pub use encoder::{Framed, ResponseEncoder};
@@ -19,4 +19,4 @@ pub use event::{Decoded, Event, RequestHead};
 pub use framing::BodyLength;
 pub use landspout_httputil::HttpOutputError;
 pub use limits::Limits;
-pub use target::TargetForm;
+pub use request_line::TargetForm;

@@ -11,7 +11,7 @@ use memchr::memchr;
 
 use crate::error::{DecodeError, shortened};
 use crate::limits::Limits;
-use crate::target;
+use crate::request_line;
 
 /// What the first line has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl LineScan {
                     return Err(DecodeError::BareCarriageReturn);
                 }
                 self.cr = false;
-                let line = &window[self.line_start..at - 1];
+                let line = &window[self.line_start..self.pos];
                 self.line_start = self.pos;
                 if self.end_of_line(line, block, limits)? {
                     return Ok(Some(self.pos));
@@ -90,20 +90,21 @@ impl LineScan {
         })
     }
 
-    /// Checks a whole line; whether it is the blank one at the end.
+    /// Checks a whole line, line end included; whether it is the blank one at the end.
     fn end_of_line(&mut self, line: &[u8], block: Block, limits: &Limits) -> Result<bool, DecodeError> {
         self.lines += 1;
+        let content = &line[..line.len() - 2];
         if self.lines == 1 && block == Block::Request {
-            return if line.is_empty() {
-                Err(DecodeError::EmptyLines)
-            } else {
-                check_request_line(line).map(|()| false)
+            return match request_line::parse(line) {
+                Some(_) => Ok(false),
+                None if content.is_empty() => Err(DecodeError::EmptyLines),
+                None => Err(request_line::explain(content)),
             };
         }
-        if line.is_empty() {
+        if content.is_empty() {
             return Ok(true);
         }
-        check_field_line(line)?;
+        check_field_line(content)?;
         let fields = self.lines - usize::from(block == Block::Request);
         if fields > limits.max_headers { Err(DecodeError::TooManyFields(limits.max_headers)) } else { Ok(false) }
     }
@@ -123,29 +124,6 @@ impl LineScan {
             // Not even a method that ends: this is no request with a long target but something else.
             DecodeError::RequestLine(shortened(line))
         }
-    }
-}
-
-/// `method SP request-target SP HTTP-version` (RFC 9112, section 3), single spaces, nothing behind.
-fn check_request_line(line: &[u8]) -> Result<(), DecodeError> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(DecodeError::RequestLine(shortened(line)));
-    };
-    if !is_token(method) {
-        return Err(DecodeError::Method(shortened(method)));
-    }
-    match version {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9'] => {}
-        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
-            return Err(DecodeError::UnsupportedVersion(shortened(version)));
-        }
-        _ => return Err(DecodeError::Version(shortened(version))),
-    }
-    match target::classify(method, target) {
-        Some(_) => Ok(()),
-        None => Err(DecodeError::Target(shortened(target))),
     }
 }
 
