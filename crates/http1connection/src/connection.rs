@@ -165,24 +165,20 @@ impl Http1Connection {
     /// Frames one piece and hands it to the stream, all or nothing.
     fn send(&self, encoder: &mut ResponseEncoder, chunk: &[u8]) -> Result<(), HttpOutputError> {
         let stream = &self.link().stream;
-        // The stream would accept the frame and then refuse the piece: ask for both first.
-        let limit = stream.options().max_write_buffer_size;
-        if stream.pending_write().saturating_add(chunk.len() + CHUNK_OVERHEAD) > limit {
-            return Err(HttpOutputError::WriteBufferFull(limit));
+        // The stream is asked for room for all of it before the encoder counts anything.
+        let expected = chunk.len() + CHUNK_OVERHEAD;
+        if chunk.len() < LARGE_PIECE {
+            let sent = stream.write_with(expected, |out| encoder.data(chunk).map(|framed| framed.append_to(out)));
+            return sent.map_err(output_error)?;
         }
-        if stream.closed() {
-            return Err(HttpOutputError::Closed);
-        }
-        let framed = encoder.data(chunk)?;
+        let framed = stream
+            .write_with(expected, |out| encoder.data(chunk).inspect(|framed| out.extend_from_slice(framed.prefix())));
+        let framed = framed.map_err(output_error)??;
         if framed.is_empty() {
             return Ok(());
         }
-        if framed.chunk().len() < LARGE_PIECE {
-            return stream.write_with(|out| framed.append_to(out)).map_err(output_error);
-        }
-        stream.write_with(|out| out.extend_from_slice(framed.prefix())).map_err(output_error)?;
         stream.write(framed.chunk()).map_err(output_error)?;
-        stream.write_with(|out| out.extend_from_slice(framed.suffix())).map_err(output_error)
+        stream.write_with(0, |out| out.extend_from_slice(framed.suffix())).map_err(output_error)
     }
 }
 
@@ -195,7 +191,10 @@ impl HttpConnection for Http1Connection {
     ) -> Result<(), HttpOutputError> {
         let date = self.date.get(&self.io_loop()?);
         let mut encoder = self.encoder.borrow_mut();
-        self.link().stream.write_with(|out| encoder.head(start_line, headers, &date, out)).map_err(output_error)??;
+        self.link()
+            .stream
+            .write_with(chunk.len(), |out| encoder.head(start_line, headers, &date, out))
+            .map_err(output_error)??;
         if chunk.is_empty() { Ok(()) } else { self.send(&mut encoder, chunk) }
     }
 
@@ -207,7 +206,7 @@ impl HttpConnection for Http1Connection {
         let now = self.io_loop()?.now();
         let stream = &self.link().stream;
         let mut encoder = self.encoder.borrow_mut();
-        match stream.write_with(|out| encoder.finish(out)).map_err(output_error)? {
+        match stream.write_with(0, |out| encoder.finish(out)).map_err(output_error)? {
             Ok(()) => {}
             Err(error @ HttpOutputError::BodyTooShort { .. }) => {
                 // The peer waits for bytes that never come: only a cut tells it.
@@ -231,13 +230,9 @@ impl HttpConnection for Http1Connection {
     ) -> Result<(), HttpOutputError> {
         let io_loop = self.io_loop()?;
         let date = self.date.get(&io_loop);
-        let stream = &self.link().stream;
-        let limit = stream.options().max_write_buffer_size;
-        if stream.pending_write().saturating_add(body.len()) > limit {
-            return Err(HttpOutputError::WriteBufferFull(limit));
-        }
         let mut encoder = self.encoder.borrow_mut();
-        stream.write_with(|out| encoder.response(start_line, headers, body, &date, out)).map_err(output_error)??;
+        let compose = |out: &mut Vec<u8>| encoder.response(start_line, headers, body, &date, out);
+        self.link().stream.write_with(body.len(), compose).map_err(output_error)??;
         drop(encoder);
         self.end(io_loop.now());
         Ok(())
@@ -274,7 +269,8 @@ impl HttpConnection for Http1Connection {
 pub(crate) fn refuse_unread(link: &Link, date: &HttpDate, status: StatusCode) {
     let mut encoder = ResponseEncoder::for_error();
     let write = |start_line: &ResponseStartLine, headers: &HttpHeaders, body: &[u8]| {
-        link.stream.write_with(|out| encoder.response(start_line, headers, body, date, out)).map_err(output_error)?
+        let compose = |out: &mut Vec<u8>| encoder.response(start_line, headers, body, date, out);
+        link.stream.write_with(body.len(), compose).map_err(output_error)?
     };
     // A peer that is gone needs no answer.
     let _ = write_refusal(write, status);

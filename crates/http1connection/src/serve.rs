@@ -138,13 +138,16 @@ fn answer_unread<D>(core: &Core<D>, link: &Link, status: StatusCode) -> Outcome 
 /// One step of the decoder over what is buffered. Data is left in the buffer, for whoever handles the event.
 #[inline]
 fn decode(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, DecodeError> {
-    let decoded = link.stream.with_buffered(|buffered| decoder.decode(buffered))?;
-    let behind_data = match &decoded.event {
-        Some(Event::Data(range)) => range.end - range.start,
-        _ => 0,
-    };
-    link.stream.consume(decoded.consumed - behind_data);
-    Ok(decoded.event)
+    link.stream.parse_buffered(|buffered| match decoder.decode(buffered) {
+        Ok(decoded) => {
+            let behind_data = match &decoded.event {
+                Some(Event::Data(range)) => range.end - range.start,
+                _ => 0,
+            };
+            (decoded.consumed - behind_data, Ok(decoded.event))
+        }
+        Err(error) => (0, Err(error)),
+    })
 }
 
 /// One request, from its head to the end of its response.
@@ -235,7 +238,7 @@ where
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     if std::mem::take(&mut expect_continue) && !exchange.head_sent() {
-                        let sent = link.stream.write_with(|out| out.extend_from_slice(CONTINUE));
+                        let sent = link.stream.write_with(CONTINUE.len(), |out| out.extend_from_slice(CONTINUE));
                         sent.map_err(|_| Outcome::Cut)?;
                     }
                     match fill(link, false).await {

@@ -1,8 +1,8 @@
 //! The links of the chain between connection and application.
 //!
 //! ```text
-//! Http1ServerConnection ─► ServerDelegate ─► ServerRequestAdapter ─► the user's delegate, or
-//!                                                                    CallableAdapter ─► the user's async closure
+//! Http1ServerConnection ─► ServerDelegate ─► XHeadersDelegate (if asked for) ─► the user's delegate, or
+//!                                                                               CallbackDelegate ─► the user's closure
 //! ```
 //! All of them are generic: the whole chain is one type, and no call in it is a virtual one.
 
@@ -40,25 +40,41 @@ impl LiveConnections {
     }
 }
 
-/// The server's own place in the chain: it keeps the set of connections and applies what proxies say. In Tornado `HTTPServer`
-/// is that itself.
+/// The server's own place in the chain: it keeps the set of connections. In Tornado `HTTPServer` is that itself.
 pub(crate) struct ServerDelegate<D> {
     pub(crate) delegate: D,
-    pub(crate) xheaders: Option<Rc<XHeaders>>,
     pub(crate) live: Rc<LiveConnections>,
 }
 
 impl<D: HttpServerConnectionDelegate> HttpServerConnectionDelegate for ServerDelegate<D> {
-    type Delegate = ServerRequestAdapter<D::Delegate>;
+    type Delegate = D::Delegate;
 
     #[inline]
     fn start_request(&self, server_conn: ServerConnectionId, request_conn: Rc<dyn HttpConnection>) -> Self::Delegate {
-        let xheaders = self.xheaders.as_ref().map(|xheaders| (xheaders.clone(), request_conn.clone()));
-        ServerRequestAdapter { delegate: self.delegate.start_request(server_conn, request_conn), xheaders }
+        self.delegate.start_request(server_conn, request_conn)
     }
 
     fn on_close(&self, server_conn: ServerConnectionId) {
         self.live.remove(server_conn);
+        self.delegate.on_close(server_conn);
+    }
+}
+
+/// Has the proxy's headers applied to each request.
+pub(crate) struct XHeadersDelegate<D> {
+    pub(crate) delegate: D,
+    pub(crate) xheaders: Rc<XHeaders>,
+}
+
+impl<D: HttpServerConnectionDelegate> HttpServerConnectionDelegate for XHeadersDelegate<D> {
+    type Delegate = ServerRequestAdapter<D::Delegate>;
+
+    fn start_request(&self, server_conn: ServerConnectionId, request_conn: Rc<dyn HttpConnection>) -> Self::Delegate {
+        let (xheaders, connection) = (self.xheaders.clone(), request_conn.clone());
+        ServerRequestAdapter { delegate: self.delegate.start_request(server_conn, request_conn), xheaders, connection }
+    }
+
+    fn on_close(&self, server_conn: ServerConnectionId) {
         self.delegate.on_close(server_conn);
     }
 }
@@ -69,35 +85,29 @@ impl<D: HttpServerConnectionDelegate> HttpServerConnectionDelegate for ServerDel
 #[doc(alias = "_ProxyAdapter")]
 pub(crate) struct ServerRequestAdapter<M> {
     delegate: M,
-    xheaders: Option<(Rc<XHeaders>, Rc<dyn HttpConnection>)>,
+    xheaders: Rc<XHeaders>,
+    connection: Rc<dyn HttpConnection>,
 }
 
 impl<M: HttpMessageDelegate> HttpMessageDelegate for ServerRequestAdapter<M> {
-    #[inline]
     async fn headers_received(&mut self, start_line: RequestStartLine, headers: HttpHeaders) -> Result<(), BoxError> {
         // The connection undoes it when the request is over.
-        if let Some((xheaders, connection)) = self.xheaders.take() {
-            xheaders.apply_xheaders(connection.context(), &headers);
-        }
+        self.xheaders.apply_xheaders(self.connection.context(), &headers);
         self.delegate.headers_received(start_line, headers).await
     }
 
-    #[inline]
     async fn data_received(&mut self, chunk: Bytes) -> Result<(), BoxError> {
         self.delegate.data_received(chunk).await
     }
 
-    #[inline]
     async fn trailers_received(&mut self, trailers: HttpHeaders) -> Result<(), BoxError> {
         self.delegate.trailers_received(trailers).await
     }
 
-    #[inline]
     async fn finish(&mut self) -> Result<(), BoxError> {
         self.delegate.finish().await
     }
 
-    #[inline]
     fn on_connection_close(&mut self) {
         self.delegate.on_connection_close();
     }
@@ -142,7 +152,7 @@ where
         CallableAdapter {
             callback: self.0.clone(),
             server_connection: server_conn,
-            connection: request_conn,
+            connection: Some(request_conn),
             head: None,
             body: Body::default(),
         }
@@ -154,7 +164,8 @@ where
 pub(crate) struct CallableAdapter<F> {
     callback: Rc<F>,
     server_connection: ServerConnectionId,
-    connection: Rc<dyn HttpConnection>,
+    /// Goes to the request, at `finish`.
+    connection: Option<Rc<dyn HttpConnection>>,
     head: Option<(RequestStartLine, HttpHeaders)>,
     body: Body,
 }
@@ -213,8 +224,10 @@ where
     #[inline]
     async fn finish(&mut self) -> Result<(), BoxError> {
         // `headers_received` came before, by the chain's contract.
-        let Some((start_line, headers)) = self.head.take() else { return Ok(()) };
-        let (connection, body) = (self.connection.clone(), self.body.take());
+        let Some(((start_line, headers), connection)) = self.head.take().zip(self.connection.take()) else {
+            return Ok(());
+        };
+        let body = self.body.take();
         let request = HttpServerRequest::new(start_line, headers, body, connection, self.server_connection);
         if !request.body().is_empty() {
             // A malformed form is answered with 400, whether the callback looks at it or not.

@@ -14,7 +14,7 @@ use landspout_netutil::{BindOptions, Listener, PeerAddress};
 use landspout_process::ForkOptions;
 use landspout_tcpserver::{ServerError, TcpServer};
 
-use crate::adapter::{CallbackDelegate, CallbackResult, LiveConnections, ServerDelegate};
+use crate::adapter::{CallbackDelegate, CallbackResult, LiveConnections, ServerDelegate, XHeadersDelegate};
 use crate::xheaders::XHeaders;
 
 /// How long a connection may be idle, unless told otherwise. Tornado's hour.
@@ -151,9 +151,13 @@ impl HttpServerOptions {
         D: HttpServerConnectionDelegate + 'static,
     {
         let live = Rc::new(LiveConnections::default());
-        let xheaders = self.xheaders.then(|| Rc::new(XHeaders { trusted_downstream: self.trusted_downstream }));
-        let chain = ServerDelegate { delegate, xheaders, live: live.clone() };
-        let service = Http1Service::new(chain, self.params);
+        let service = if self.xheaders {
+            let xheaders = Rc::new(XHeaders { trusted_downstream: self.trusted_downstream });
+            let delegate = XHeadersDelegate { delegate, xheaders };
+            Http1Service::new(ServerDelegate { delegate, live: live.clone() }, self.params)
+        } else {
+            Http1Service::new(ServerDelegate { delegate, live: live.clone() }, self.params)
+        };
         let protocol = self.protocol.unwrap_or(Protocol::Http);
         let on_stream = {
             let live = live.clone();

@@ -44,6 +44,7 @@ pub struct RequestContext {
     protocol: Cell<Protocol>,
     /// What the connection is, to go back to.
     own_protocol: Protocol,
+    overridden: Cell<bool>,
     /// Set once the handshake is over, which is later than the context is made.
     peer_certificate: OnceCell<Rc<[u8]>>,
 }
@@ -71,6 +72,7 @@ impl RequestContext {
             remote_ip: Cell::new(remote_ip),
             protocol: Cell::new(protocol),
             own_protocol: protocol,
+            overridden: Cell::new(false),
             peer_certificate: OnceCell::new(),
         }
     }
@@ -99,17 +101,22 @@ impl RequestContext {
     /// Replaces the client's address until [`restore`](Self::restore).
     pub fn set_remote_ip(&self, remote_ip: IpAddr) {
         self.remote_ip.set(remote_ip);
+        self.overridden.set(true);
     }
 
     /// Replaces the client's protocol until [`restore`](Self::restore).
     pub fn set_protocol(&self, protocol: Protocol) {
         self.protocol.set(protocol);
+        self.overridden.set(true);
     }
 
     /// Goes back to what the connection itself is; for the end of a request.
     #[doc(alias = "_unapply_xheaders")]
     #[inline]
     pub fn restore(&self) {
+        if !self.overridden.replace(false) {
+            return;
+        }
         self.remote_ip.set(match self.peer {
             Peer::Inet(address) => address.ip(),
             Peer::Unix(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),

@@ -267,9 +267,14 @@ impl Inner {
     }
 
     /// Lets `compose` append to the write buffer, all or nothing being its own business.
-    pub(crate) fn queue_with<T>(self: &Rc<Self>, compose: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T, StreamError> {
+    #[inline]
+    pub(crate) fn queue_with<T>(
+        self: &Rc<Self>,
+        expected: usize,
+        compose: impl FnOnce(&mut Vec<u8>) -> T,
+    ) -> Result<T, StreamError> {
         let (result, much) = {
-            let mut state = self.with_room(0)?;
+            let mut state = self.with_room(expected)?;
             let state = &mut *state;
             self.give_write_memory(state);
             let result = state.write.append_with(compose);
@@ -372,7 +377,11 @@ impl Inner {
             return Err(state.closed_error());
         }
         let (limit, pending) = (self.options.max_write_buffer_size, state.write.len());
-        if pending + asked > limit { Err(StreamError::WriteBufferFull { limit, pending, asked }) } else { Ok(()) }
+        if pending.saturating_add(asked) > limit {
+            Err(StreamError::WriteBufferFull { limit, pending, asked })
+        } else {
+            Ok(())
+        }
     }
 
     fn give_write_memory(&self, state: &mut State) {

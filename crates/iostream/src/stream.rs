@@ -356,6 +356,20 @@ impl IoStream {
         look(self.inner.state.borrow().read.as_slice())
     }
 
+    /// Lets `parse` look at the read buffer and say how many bytes at its front are done with. `parse` must not touch this
+    /// stream.
+    #[inline]
+    pub fn parse_buffered<T>(&self, parse: impl FnOnce(&[u8]) -> (usize, T)) -> T {
+        let mut state = self.inner.state.borrow_mut();
+        let (consumed, parsed) = parse(state.read.as_slice());
+        if consumed > 0 {
+            let consumed = consumed.min(state.read.len());
+            state.read.consume(consumed);
+            self.inner.consumed(&mut state);
+        }
+        parsed
+    }
+
     /// Drops `n` bytes, at most what is there, from the front of the read buffer.
     #[inline]
     pub fn consume(&self, n: usize) {
@@ -375,14 +389,13 @@ impl IoStream {
     }
 
     /// Lets `compose` append to the write buffer, which is then flushed as after a [`write`](Self::write). `compose` must not
-    /// touch this stream.
+    /// touch this stream. `expected` is what it will append, roughly, for the limit of the buffer.
     ///
     /// # Errors
-    /// [`StreamError::Closed`]; [`StreamError::WriteBufferFull`] if the buffer has passed its limit already (what is composed
-    /// may pass it).
+    /// [`StreamError::Closed`]; [`StreamError::WriteBufferFull`] if `expected` doesn't fit.
     #[inline]
-    pub fn write_with<T>(&self, compose: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T, StreamError> {
-        self.inner.queue_with(compose)
+    pub fn write_with<T>(&self, expected: usize, compose: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T, StreamError> {
+        self.inner.queue_with(expected, compose)
     }
 
     /// How many bytes wait to be sent.

@@ -173,7 +173,7 @@ async fn dropped_write_futures_change_nothing(over: Over) {
 async fn write_with_composes_in_place(over: Over) {
     let (from, to) = over.pair();
     from.write(b"one ").unwrap();
-    let answer = from.write_with(|out| {
+    let answer = from.write_with(0, |out| {
         out.extend_from_slice(b"two ");
         2
     });
@@ -181,11 +181,11 @@ async fn write_with_composes_in_place(over: Over) {
     from.write(b"three").unwrap();
     assert_eq!(from.pending_write(), 13);
     assert_eq!(to.read_bytes(13).await.unwrap(), "one two three");
-    from.write_with(|_| ()).unwrap();
+    from.write_with(0, |_| ()).unwrap();
     turns(2).await;
     assert!(!from.writing());
     from.close();
-    assert_closed_cleanly(&from.write_with(|_| unreachable!("the stream is closed")));
+    assert_closed_cleanly(&from.write_with(0, |_| unreachable!("the stream is closed")));
 }
 
 /// What is composed in one turn is not gathered without bound while the peer would take it.
@@ -193,7 +193,7 @@ async fn write_with_flushes_past_the_mark(over: Over) {
     let (from, to) = over.pair();
     let mut most = 0;
     for _ in 0..40 {
-        from.write_with(|out| out.extend_from_slice(&[b'x'; 1000])).unwrap();
+        from.write_with(0, |out| out.extend_from_slice(&[b'x'; 1000])).unwrap();
         most = most.max(from.pending_write());
     }
     assert!(most < 20_000, "{most}");
@@ -242,7 +242,7 @@ async fn the_limit_counts_what_the_kernel_does_not_take(over: Over) {
         from.write(&[b'x'; 600]).unwrap();
     }
     for _ in 0..10 {
-        from.write_with(|out| out.extend_from_slice(&[b'y'; 1500])).unwrap();
+        from.write_with(0, |out| out.extend_from_slice(&[b'y'; 1500])).unwrap();
     }
     from.write(&[b'z'; 1000]).unwrap();
     assert_eq!(to.read_bytes(6_000).await.unwrap(), [b'x'; 6_000][..]);
@@ -255,7 +255,7 @@ async fn writes_on_a_closed_stream_fail_at_the_call(over: Over) {
     from.close();
     assert_closed_cleanly(&from.write(b"x"));
     assert_closed_cleanly(&from.write(b""));
-    assert_closed_cleanly(&from.write_with(|out| out.push(b'x')));
+    assert_closed_cleanly(&from.write_with(0, |out| out.push(b'x')));
     from.flush().await.unwrap();
 }
 
