@@ -521,7 +521,7 @@ impl Inner {
     }
 
     /// Closes at once. In this order: the descriptor is closed, the reader and the writers learn of it, and the close
-    /// callback is planned for the next turn.
+    /// callback is planned behind them.
     pub(crate) fn close_with(self: &Rc<Self>, cause: Option<CloseCause>) {
         let mut state = self.state.borrow_mut();
         if state.phase == Phase::Closed {
@@ -544,7 +544,7 @@ impl Inner {
         if let Some(io_loop) = self.registration.io_loop() {
             io_loop.give_buffer(unsent);
             if let Some(callback) = callback {
-                io_loop.add_callback(callback);
+                call_after_tasks(&io_loop, callback);
             }
         }
         drop(keep_alive);
@@ -631,7 +631,13 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let callback = self.state.get_mut().close_callback.take();
         if let (Some(callback), Some(io_loop)) = (callback, self.registration.io_loop()) {
-            io_loop.add_callback(callback);
+            call_after_tasks(&io_loop, callback);
         }
     }
+}
+
+/// Runs a close callback as a task: behind those of the waiting reads and writes, which were woken before. As a callback it
+/// would overtake them, since a turn begins with the callbacks.
+pub(crate) fn call_after_tasks(io_loop: &IoLoop, callback: Box<dyn FnOnce()>) {
+    drop(io_loop.spawn(async move { callback() }));
 }

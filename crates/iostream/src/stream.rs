@@ -15,7 +15,7 @@ use landspout_ioloop::{IoLoop, Ready, Registration};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::error::{CloseCause, StreamError};
-use crate::inner::{Inner, Phase, State};
+use crate::inner::{Inner, Phase, State, call_after_tasks};
 use crate::transport::{Raiser, Transport};
 use crate::transports::{Pipe, Tcp, Unix};
 
@@ -229,7 +229,7 @@ impl IoStream {
     /// all of it, await the last [`write`](Self::write), or use [`close_when_flushed`](Self::close_when_flushed).
     ///
     /// In this order: a read that the buffer satisfies succeeds; the descriptor is closed; other waiting operations fail;
-    /// the close callback runs in the loop's next turn. Closing twice is harmless.
+    /// the close callback runs behind the tasks that these woke. Closing twice is harmless.
     pub fn close(&self) {
         let _ = self.inner.flush_now();
         self.inner.close_with(None);
@@ -262,9 +262,9 @@ impl IoStream {
         }
     }
 
-    /// Calls `callback` in the turn after the stream was closed, by whom ever (the drop of its last handle is a close too),
-    /// and after waiting reads and writes have failed.
-    /// One slot: each call replaces the callback before, `None` removes it. On a closed stream it runs in the next turn.
+    /// Has the loop call `callback` once the stream was closed, by whom ever (the drop of its last handle is a close too), and
+    /// after the tasks whose reads and writes failed by that. One slot: each call replaces the callback before, `None` removes
+    /// it. On a closed stream it runs soon, but not before this returns.
     ///
     /// While it is set, the peer's close is noticed without a read, but only when all data before it has been read.
     pub fn set_close_callback(&self, callback: Option<Box<dyn FnOnce()>>) {
@@ -272,7 +272,7 @@ impl IoStream {
         if state.phase == Phase::Closed {
             drop(state);
             if let (Some(callback), Some(io_loop)) = (callback, self.inner.io_loop()) {
-                io_loop.add_callback(callback);
+                call_after_tasks(&io_loop, callback);
             }
             return;
         }
