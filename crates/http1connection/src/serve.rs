@@ -74,7 +74,32 @@ where
         };
         link.deadline.clear();
         let exchange = desk.begin(link, &head, head.keep_alive && !core.params.no_keep_alive);
-        let outcome = Request { core, link, decoder, exchange: &exchange }.run(head).await;
+        let request = Request { core, link, exchange: &exchange };
+        let mut delegate = core.delegate.start_request(link.id, exchange.clone());
+        let outcome = 'request: {
+            let RequestHead { start_line, headers, body, expect_continue, .. } = head;
+            let received = watch(link, &exchange, delegate.headers_received(start_line, headers)).await;
+            if let Err(outcome) = request.check(received) {
+                break 'request request.broken_off(&mut delegate, outcome);
+            }
+            if body != BodyLength::None {
+                match request.receive_body(decoder, expect_continue, &mut delegate).await {
+                    Ok(Received::Whole) => {}
+                    Ok(Received::Answered) => break 'request request.conclude(),
+                    Ok(Received::AnsweredUnread) => break 'request Outcome::Linger,
+                    Err(outcome) => break 'request request.broken_off(&mut delegate, outcome),
+                }
+            }
+            let finished = watch(link, &exchange, delegate.finish()).await;
+            if let Err(outcome) = request.check(finished) {
+                break 'request request.broken_off(&mut delegate, outcome);
+            }
+            drop(delegate);
+            if !exchange.is_finished() {
+                break 'request request.await_response().await;
+            }
+            request.conclude()
+        };
         drop(exchange);
         link.context.restore();
         if outcome != Outcome::Idle {
@@ -150,11 +175,10 @@ fn decode(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, De
     })
 }
 
-/// One request, from its head to the end of its response.
+/// A request that is under way.
 struct Request<'a, D> {
     core: &'a Core<D>,
     link: &'a Link,
-    decoder: &'a mut RequestDecoder,
     exchange: &'a Rc<Http1Connection>,
 }
 
@@ -171,65 +195,47 @@ impl<D> Request<'_, D>
 where
     D: HttpServerConnectionDelegate,
 {
-    /// `Outcome::Idle` means: ready for the next one.
-    async fn run(mut self, head: RequestHead) -> Outcome {
-        let (link, exchange) = (self.link, self.exchange);
-        let RequestHead { start_line, headers, body, expect_continue, .. } = head;
-        let mut delegate = self.core.delegate.start_request(link.id, exchange.clone());
-        let received = watch(link, exchange, delegate.headers_received(start_line, headers)).await;
-        if let Err(outcome) = self.check(received) {
-            return self.broken_off(&mut delegate, outcome);
-        }
-        if body != BodyLength::None {
-            match self.receive_body(expect_continue, &mut delegate).await {
-                Ok(Received::Whole) => {}
-                Ok(Received::Answered) => return self.conclude(),
-                Ok(Received::AnsweredUnread) => return Outcome::Linger,
-                Err(outcome) => return self.broken_off(&mut delegate, outcome),
-            }
-        }
-        let finished = watch(link, exchange, delegate.finish()).await;
-        if let Err(outcome) = self.check(finished) {
-            return self.broken_off(&mut delegate, outcome);
-        }
-        drop(delegate);
-        if !exchange.is_finished() {
-            // One handle here, one on the desk, and nobody else who could finish it?
-            if Rc::strong_count(exchange) == 2 {
-                tracing::error!("a request handler ended without finishing its response");
-                return exchange.fail(StatusCode::INTERNAL_SERVER_ERROR);
-            }
-            if watch(link, exchange, poll_fn(|cx| exchange.poll_finished(cx))).await.is_err() {
-                link.stream.close();
-                exchange.report_close();
-                return Outcome::Cut;
-            }
-        }
-        self.conclude()
-    }
-
+    /// What becomes of the connection when the response is complete. `Outcome::Idle`: it is ready for the next request.
+    #[inline]
     fn conclude(&self) -> Outcome {
         if self.exchange.keep_alive() { Outcome::Idle } else { Outcome::Close }
     }
 
+    /// The delegate is gone and the response isn't complete: somebody kept the exchange and will finish it.
+    async fn await_response(&self) -> Outcome {
+        let (link, exchange) = (self.link, self.exchange);
+        // One handle with the pump, one on the desk, and nobody else who could?
+        if Rc::strong_count(exchange) == 2 {
+            tracing::error!("a request handler ended without finishing its response");
+            return exchange.fail(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        if watch(link, exchange, poll_fn(|cx| exchange.poll_finished(cx))).await.is_err() {
+            link.stream.close();
+            exchange.report_close();
+            return Outcome::Cut;
+        }
+        self.conclude()
+    }
+
     /// Gives the body and the trailers to the delegate. `Err`: they can't be completed.
     async fn receive_body(
-        &mut self,
+        &self,
+        decoder: &mut RequestDecoder,
         mut expect_continue: bool,
         delegate: &mut D::Delegate,
     ) -> Result<Received, Outcome> {
         let (link, exchange) = (self.link, self.exchange);
         if let Some(bytes) = exchange.max_body_size.take() {
-            self.decoder.set_max_body_size(bytes);
+            decoder.set_max_body_size(bytes);
         }
         set_deadline(link, exchange.body_timeout.take().unwrap_or(self.core.params.body_timeout));
         let received = loop {
-            if exchange.is_finished() && !self.decoder.is_complete() {
+            if exchange.is_finished() && !decoder.is_complete() {
                 // A client that waits for `100 Continue` may send the body or not: nobody can tell where it ends.
-                let skipped = !expect_continue && self.skip_body().await;
+                let skipped = !expect_continue && self.skip_body(decoder).await;
                 break if skipped { Received::Answered } else { Received::AnsweredUnread };
             }
-            match decode(link, self.decoder) {
+            match decode(link, decoder) {
                 Ok(Some(Event::Data(range))) => self.deliver(range.len(), delegate).await?,
                 Ok(Some(Event::Trailers(trailers))) => {
                     self.check(watch(link, exchange, delegate.trailers_received(trailers)).await)?;
@@ -273,13 +279,13 @@ where
     }
 
     /// Reads the rest of a body that nobody wants, if that is little. True: the next request can follow.
-    async fn skip_body(&mut self) -> bool {
+    async fn skip_body(&self, decoder: &mut RequestDecoder) -> bool {
         if !self.exchange.keep_alive() {
             return false;
         }
         let mut skipped = 0;
         while skipped <= SKIPPED_BODY {
-            match decode(self.link, self.decoder) {
+            match decode(self.link, decoder) {
                 Ok(Some(Event::Data(range))) => {
                     self.link.stream.consume(range.len());
                     skipped += range.len() as u64;
