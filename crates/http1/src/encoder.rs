@@ -35,8 +35,8 @@ use crate::framing::{
 /// encoder.response(&start_line, &headers, b"Hello", b"Sun, 06 Nov 1994 08:49:37 GMT", &mut out)?;
 /// assert_eq!(
 ///     out,
-///     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\
-///       Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nHello"
+///     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+///       Content-Length: 5\r\n\r\nHello"
 /// );
 /// assert!(encoder.is_complete() && encoder.keep_alive());
 /// # Ok::<(), landspout_http1::HttpOutputError>(())
@@ -201,7 +201,9 @@ impl ResponseEncoder {
             return Ok(());
         }
         let start = out.len();
-        match self.append_head(start_line, headers, None, date, out) {
+        append_status_line(start_line, out);
+        let given = append_fields(headers, out);
+        match self.append_rest(start_line.code, headers, given, None, date, out) {
             Ok(next) => self.state = next,
             Err(error) => {
                 out.truncate(start);
@@ -277,20 +279,16 @@ impl ResponseEncoder {
         out: &mut Vec<u8>,
     ) -> Result<(), HttpOutputError> {
         self.check_idle()?;
-        if start_line.code.as_u16() < 200 {
-            return Err(HttpOutputError::InvalidStatus(start_line.code.as_u16()));
-        }
         let start = out.len();
-        match self.append_head(start_line, headers, Some(body), date, out) {
-            Ok(State::Fixed { .. }) => out.extend_from_slice(body),
-            Ok(_) => {}
-            Err(error) => {
-                out.truncate(start);
-                return Err(error);
-            }
+        append_status_line(start_line, out);
+        let given = append_fields(headers, out);
+        if given == Given::default() && self.has_nothing_to_say(start_line.code) {
+            append_date_and_length(date, body.len() as u64, out);
+            out.extend_from_slice(body);
+            self.state = State::Done;
+            return Ok(());
         }
-        self.state = State::Done;
-        Ok(())
+        self.unusual_response(start_line.code, headers, given, body, date, start, out)
     }
 
     /// Has the connection closed after this response. Before the head is out, the client is told.
@@ -326,35 +324,83 @@ impl ResponseEncoder {
         }
     }
 
-    /// Appends a head and says what follows. With a `body`, that is the whole one.
+    /// Whether a response with that status has a body, whose length is all that the codec has to add.
     #[inline]
-    fn append_head(
-        &mut self,
-        start_line: &ResponseStartLine,
-        headers: &HttpHeaders,
-        body: Option<&[u8]>,
-        date: &[u8; 29],
-        out: &mut Vec<u8>,
-    ) -> Result<State, HttpOutputError> {
-        append_status_line(start_line, out);
-        let given = append_fields(headers, out)?;
-        self.append_rest(start_line.code, headers, given, body, date, out)
+    fn has_nothing_to_say(&self, status: StatusCode) -> bool {
+        self.to.method == MethodKind::Other
+            && self.keep_alive == self.to.http11
+            && matches!(status.as_u16(), 200..=203 | 206..=303 | 305..)
     }
 }
 
-/// What the application's fields say about framing.
-#[derive(Clone, Copy, Debug, Default)]
-struct Given {
-    content_length: Option<u64>,
-    date: bool,
-    connection: bool,
-    upgrade: bool,
+/// Which of the fields that the codec reads the application gave, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Given(u8);
+
+impl Given {
+    /// Notes a field; whether it is written by us, later.
+    #[inline]
+    fn take(&mut self, kind: Kind) -> bool {
+        self.0 |= 1 << kind as u8;
+        matches!(kind, Kind::ContentLength | Kind::TransferEncoding | Kind::Connection)
+    }
+
+    fn has(self, kind: Kind) -> bool {
+        self.0 & 1 << kind as u8 != 0
+    }
+
+    /// The length that they give.
+    fn length(self, headers: &HttpHeaders) -> Result<Option<u64>, HttpOutputError> {
+        if self.has(Kind::TransferEncoding) {
+            return Err(HttpOutputError::ReservedHeader("Transfer-Encoding".to_owned()));
+        }
+        if !self.has(Kind::ContentLength) {
+            return Ok(None);
+        }
+        let mut length = None;
+        for (_, value) in headers.fields().filter(|(name, _)| kind(name) == Kind::ContentLength) {
+            match decimal(value) {
+                Some(number) if length.is_none() => length = Some(number),
+                _ => return Err(HttpOutputError::InvalidContentLength(shortened(value))),
+            }
+        }
+        Ok(length)
+    }
 }
 
 impl ResponseEncoder {
-    /// What comes behind the application's fields: the framing, `Connection`, `Date`, the blank line. Nothing of the encoder
+    /// A whole response from behind the application's fields, where there is more to say than how long it is.
+    #[cold]
+    #[expect(clippy::too_many_arguments, reason = "the rest of one function, out of its way")]
+    fn unusual_response(
+        &mut self,
+        status: StatusCode,
+        headers: &HttpHeaders,
+        given: Given,
+        body: &[u8],
+        date: &[u8; 29],
+        start: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), HttpOutputError> {
+        let state = match status.as_u16() {
+            code @ ..200 => Err(HttpOutputError::InvalidStatus(code)),
+            _ => self.append_rest(status, headers, given, Some(body), date, out),
+        };
+        match state {
+            Ok(State::Fixed { .. }) => out.extend_from_slice(body),
+            Ok(_) => {}
+            Err(error) => {
+                out.truncate(start);
+                return Err(error);
+            }
+        }
+        self.state = State::Done;
+        Ok(())
+    }
+
+    /// What comes behind the application's fields: `Date`, `Connection`, the framing, the blank line. Nothing of the encoder
     /// changes before the last check has passed.
-    #[inline]
+    #[inline(never)]
     fn append_rest(
         &mut self,
         status: StatusCode,
@@ -364,53 +410,29 @@ impl ResponseEncoder {
         date: &[u8; 29],
         out: &mut Vec<u8>,
     ) -> Result<State, HttpOutputError> {
+        let given_length = given.length(headers)?;
         if status.as_u16() < 200 {
             return self.append_interim_rest(status, headers, given, out);
         }
-        let length = given.content_length.or(body.map(|body| body.len() as u64));
+        let length = given_length.or(body.map(|body| body.len() as u64));
         let framing = self.to.framing(status, length);
-        let state = match framing {
-            ResponseFraming::Fixed(length) => {
-                append_content_length(length, out);
-                State::Fixed { length, written: 0 }
-            }
-            ResponseFraming::Chunked => {
-                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-                State::Chunked
-            }
-            ResponseFraming::UntilClose => State::UntilClose,
-            ResponseFraming::Head => {
-                if let Some(length) = length {
-                    append_content_length(length, out);
-                }
-                State::Head { length, written: 0 }
-            }
-            ResponseFraming::NotModified | ResponseFraming::Empty | ResponseFraming::Forbidden => {
-                append_no_body(framing, given, body, out)?;
-                State::NoBody
-            }
-        };
-        if let Some((body, length)) = body.zip(given.content_length) {
-            check_whole_body(framing, body.len() as u64, length)?;
+        // The length of nothing is no news about what didn't change.
+        let length = if framing == ResponseFraming::NotModified { given_length } else { length };
+        check_body(framing, body.map(|body| body.len() as u64), given_length)?;
+        if !given.has(Kind::Date) {
+            append_date(date, out);
         }
         // RFC 9110, section 9.3.6: behind a 2xx to CONNECT there is a tunnel, no HTTP.
         let tunnel = framing == ResponseFraming::Forbidden && self.to.method == MethodKind::Connect;
         let mut keep_alive = self.keep_alive && framing != ResponseFraming::UntilClose && !tunnel;
-        if given.connection {
+        if given.has(Kind::Connection) {
             keep_alive &= !ConnectionOptions::read(connection_fields(headers)).close;
-            append_connection(self.option(keep_alive), headers, out);
-        } else if keep_alive != self.to.http11 && !tunnel {
+        }
+        if given.has(Kind::Connection) || keep_alive != self.to.http11 && !tunnel {
             append_connection(self.option(keep_alive), headers, out);
         }
         self.keep_alive = keep_alive;
-        if given.date {
-            out.extend_from_slice(b"\r\n");
-        } else {
-            let mut end = *b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
-            end[6..35].copy_from_slice(date);
-            out.extend_from_slice(&end);
-        }
-        Ok(state)
+        Ok(append_framing(framing, length, out))
     }
 
     /// What has to be said about the connection: HTTP/1.1 stays open and HTTP/1.0 closes unless somebody says otherwise
@@ -432,12 +454,12 @@ impl ResponseEncoder {
         out: &mut Vec<u8>,
     ) -> Result<State, HttpOutputError> {
         // RFC 9110, section 8.6.
-        if given.content_length.is_some() {
+        if given.has(Kind::ContentLength) {
             return Err(HttpOutputError::ReservedHeader("Content-Length".to_owned()));
         }
         let switching = status == StatusCode::SWITCHING_PROTOCOLS;
         // RFC 9110, sections 7.8 and 15.2.2.
-        if switching && !(self.upgrade_offered && given.upgrade) {
+        if switching && !(self.upgrade_offered && given.has(Kind::Upgrade)) {
             return Err(HttpOutputError::InvalidStatus(101));
         }
         if switching {
@@ -467,11 +489,11 @@ fn append_status_line(start_line: &ResponseStartLine, out: &mut Vec<u8>) {
 
 /// Appends the application's fields but those of the framing and the connection, which are written last and by us.
 #[inline]
-fn append_fields(headers: &HttpHeaders, out: &mut Vec<u8>) -> Result<Given, HttpOutputError> {
+fn append_fields(headers: &HttpHeaders, out: &mut Vec<u8>) -> Given {
     let mut given = Given::default();
     for (name, value) in headers.fields() {
         let kind = kind(name);
-        if kind != Kind::Other && !given.take(kind, value)? {
+        if kind != Kind::Other && given.take(kind) {
             continue;
         }
         out.extend_from_slice(name);
@@ -479,69 +501,85 @@ fn append_fields(headers: &HttpHeaders, out: &mut Vec<u8>) -> Result<Given, Http
         out.extend_from_slice(value);
         out.extend_from_slice(b"\r\n");
     }
-    Ok(given)
-}
-
-impl Given {
-    /// Notes the field; whether it is to be written as it is.
-    fn take(&mut self, kind: Kind, value: &[u8]) -> Result<bool, HttpOutputError> {
-        match kind {
-            Kind::ContentLength => match decimal(value) {
-                Some(length) if self.content_length.is_none() => self.content_length = Some(length),
-                _ => return Err(HttpOutputError::InvalidContentLength(shortened(value))),
-            },
-            Kind::TransferEncoding => return Err(HttpOutputError::ReservedHeader("Transfer-Encoding".to_owned())),
-            Kind::Connection => self.connection = true,
-            Kind::Date => self.date = true,
-            Kind::Upgrade => self.upgrade = true,
-            Kind::Host | Kind::Expect | Kind::Other => {}
-        }
-        Ok(!matches!(kind, Kind::ContentLength | Kind::Connection))
-    }
+    given
 }
 
 #[inline]
-fn append_content_length(length: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"Content-Length: ");
-    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-    out.extend_from_slice(b"\r\n");
+fn append_date(date: &[u8; 29], out: &mut Vec<u8>) {
+    let mut line = *b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    line[6..35].copy_from_slice(date);
+    out.extend_from_slice(&line);
 }
 
-/// The framing fields of a response without a body.
-#[cold]
-fn append_no_body(
-    framing: ResponseFraming,
-    given: Given,
-    body: Option<&[u8]>,
-    out: &mut Vec<u8>,
-) -> Result<(), HttpOutputError> {
-    if body.is_some_and(|body| !body.is_empty()) {
-        return Err(HttpOutputError::BodyNotAllowed);
+/// Both and the blank line.
+#[inline]
+fn append_date_and_length(date: &[u8; 29], length: u64, out: &mut Vec<u8>) {
+    // One copy of a constant size instead of two.
+    let mut lines = *b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: ";
+    lines[6..35].copy_from_slice(date);
+    out.extend_from_slice(&lines);
+    append_number_and_end(length, out);
+}
+
+#[inline]
+fn append_number_and_end(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+/// Appends the framing field, if there is one, and the blank line.
+#[inline]
+fn append_framing(framing: ResponseFraming, length: Option<u64>, out: &mut Vec<u8>) -> State {
+    let length = match framing {
+        ResponseFraming::Fixed(length) => Some(length),
+        ResponseFraming::Empty => Some(0),
+        ResponseFraming::Head | ResponseFraming::NotModified => length,
+        ResponseFraming::Chunked => {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+            return State::Chunked;
+        }
+        ResponseFraming::Forbidden | ResponseFraming::UntilClose => None,
+    };
+    if let Some(length) = length {
+        out.extend_from_slice(b"Content-Length: ");
+        append_number_and_end(length, out);
+    } else {
+        out.extend_from_slice(b"\r\n");
     }
-    match (framing, given.content_length) {
+    match framing {
+        ResponseFraming::Fixed(length) => State::Fixed { length, written: 0 },
+        ResponseFraming::Head => State::Head { length, written: 0 },
+        ResponseFraming::UntilClose => State::UntilClose,
+        _ => State::NoBody,
+    }
+}
+
+/// Whether body and `Content-Length` go with the framing and with each other, as far as they are given.
+#[inline]
+fn check_body(framing: ResponseFraming, body: Option<u64>, length: Option<u64>) -> Result<(), HttpOutputError> {
+    let empty = body.is_none_or(|body| body == 0);
+    match (framing, length) {
+        (ResponseFraming::Forbidden | ResponseFraming::NotModified | ResponseFraming::Empty, _) if !empty => {
+            return Err(HttpOutputError::BodyNotAllowed);
+        }
         (ResponseFraming::Forbidden, Some(_)) => {
             return Err(HttpOutputError::ReservedHeader("Content-Length".to_owned()));
         }
-        (ResponseFraming::Empty, Some(length)) if length != 0 => {
-            return Err(HttpOutputError::InvalidContentLength(length.to_string()));
+        (ResponseFraming::Empty, Some(1..)) => {
+            return Err(HttpOutputError::InvalidContentLength(length.unwrap_or_default().to_string()));
         }
-        (ResponseFraming::Empty, _) => append_content_length(0, out),
-        (ResponseFraming::NotModified, Some(length)) => append_content_length(length, out),
+        // Nothing is sent here, so the application may leave the body out and say how long it would be.
+        (ResponseFraming::NotModified | ResponseFraming::Head, _) if empty => return Ok(()),
         _ => {}
     }
-    Ok(())
-}
-
-/// Whether a whole body is as long as the application's own `Content-Length` says.
-#[cold]
-fn check_whole_body(framing: ResponseFraming, written: u64, length: u64) -> Result<(), HttpOutputError> {
-    let may_be_missing = matches!(framing, ResponseFraming::Head | ResponseFraming::NotModified);
-    if written > length {
-        Err(HttpOutputError::BodyTooLong { content_length: length, attempted: written })
-    } else if written < length && !(may_be_missing && written == 0) {
-        Err(HttpOutputError::BodyTooShort { content_length: length, written })
-    } else {
-        Ok(())
+    match (body, length) {
+        (Some(attempted), Some(content_length)) if attempted > content_length => {
+            Err(HttpOutputError::BodyTooLong { content_length, attempted })
+        }
+        (Some(written), Some(content_length)) if written < content_length => {
+            Err(HttpOutputError::BodyTooShort { content_length, written })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,103 +1,104 @@
-//! Complete heads into fields. This is the only file that knows `httparse`.
+//! Complete heads into storage. This is the only file that knows `httparse`.
 //!
-//! Rules: `httparse` sees a head at first sight, and once more when it is complete if it wasn't then, never in between. Its
-//! bytes are copied once, into the recycled storage of `HttpHeaders`, and the fields are offsets into that copy. The pass
-//! that makes these offsets also checks what `httparse` lets pass (a bare LF as line end) and picks out the fields that
-//! decide framing. A head that is refused here is not explained here: `scan.rs` says what is wrong with it.
+//! Rules: `httparse` sees a head once, when `scan.rs` found it complete and every line of it good; usual heads don't get that
+//! far, since `first_sight.rs` has taken them apart. A head's bytes are copied once, into the recycled storage of
+//! `HttpHeaders`, and the fields are offsets into that copy; the pass that notes them also picks out those that decide
+//! framing.
 
 use std::ops::Range;
 
-use httparse::{Header, Status};
-use landspout_httputil::HttpHeaders;
+use httparse::Status;
+use landspout_httputil::{HttpHeaders, Method};
 
 use crate::error::{DecodeError, shortened};
-use crate::event::RequestHead;
-use crate::framing::{Kind, RequestFields, is_forbidden_trailer, kind};
-use crate::request_line::{self, TargetForm};
+use crate::first_sight;
+use crate::framing::{Kind, KnownHost, RequestFields, RequestFraming, is_forbidden_trailer, kind};
+use crate::request_line::{self, RequestLine, TargetForm};
 
-/// Room for the fields of nearly every request. More cost a second try.
-const USUAL: usize = 32;
+/// What the head at the start of an input says. The rest is in the storage.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parsed {
+    pub(crate) len: usize,
+    pub(crate) target: TargetForm,
+    pub(crate) framing: RequestFraming,
+}
 
-/// Reads the head at the start of `input`. Returns its length and what it says; `None` if it is not complete, not well
-/// formed, or longer than `max_size`; an error if it is well formed and still must not be.
+/// Stores the head at the start of `input` if it is a usual one of at most `max_size` bytes.
 #[inline]
-pub(crate) fn parse_request(
+pub(crate) fn parse_usual_request(
     input: &[u8],
     max_size: usize,
     max_headers: usize,
     storage: &mut HttpHeaders,
-) -> Result<Option<(usize, RequestHead)>, DecodeError> {
-    #[cfg(test)]
-    crate::decoder::count::PARSED.with(|n| n.set(n.get() + 1));
-    let Some(line) = request_line::parse(input) else { return Ok(None) };
-    let mut room = [httparse::EMPTY_HEADER; USUAL];
-    let mut more;
-    let (len, fields) = match httparse::parse_headers(&input[line.len..], &mut room[..max_headers.min(USUAL)]) {
-        Ok(Status::Complete((len, fields))) => (line.len + len, fields),
-        Err(httparse::Error::TooManyHeaders) if max_headers > USUAL => {
-            more = vec![httparse::EMPTY_HEADER; max_headers];
-            match httparse::parse_headers(&input[line.len..], &mut more) {
-                Ok(Status::Complete((len, fields))) => (line.len + len, fields),
-                _ => return Ok(None),
-            }
-        }
-        _ => return Ok(None),
-    };
-    // httparse takes LF for CRLF.
-    let Some(head) = input.get(..len).filter(|head| len <= max_size && head.ends_with(b"\r\n\r\n")) else {
-        return Ok(None);
-    };
-
-    let mut seen = RequestFields::default();
-    let mut index = storage.reset(head);
-    for (n, field) in fields.iter().enumerate() {
-        let name = range_in(input, field.name.as_bytes());
-        if !starts_line(head, name.start) {
-            return Ok(None);
-        }
-        let mut value = range_in(input, field.value);
-        let kind = kind(field.name.as_bytes());
-        if kind != Kind::Other {
-            seen.see(kind, n);
-            if kind == Kind::Host && line.form == TargetForm::Absolute {
-                value = line.authority.clone();
-            }
-        }
-        index.push(name, value);
-    }
-    let framing = seen.conclude(&line.method, line.version, fields.len(), |n| {
-        let field: &Header<'_> = &fields[n];
-        (field.name.as_bytes(), field.value)
-    })?;
-    index.set_request_line(line.method, line.target, line.version);
-    if line.form == TargetForm::Absolute && !seen.has(Kind::Host) {
-        // HTTP/1.0 without `Host`: the target has one all the same. It was checked, so this can't fail.
-        let _ = storage.add("Host", &input[line.authority]);
-    }
-    Ok(Some((
-        len,
-        RequestHead {
-            start_line: storage.request_start_line(),
-            headers: storage.clone(),
-            target: line.form,
-            body: framing.body,
-            keep_alive: framing.keep_alive,
-            expect_continue: framing.expect_continue,
-            upgrade: framing.upgrade,
-        },
-    )))
+    hosts: &mut KnownHost,
+) -> Option<Result<Parsed, DecodeError>> {
+    let mut fields = [[0; 4]; first_sight::MAX_FIELDS];
+    let head = first_sight::read(input, max_size, max_headers, &mut fields)?;
+    Some(store(&input[..head.len], head.line, head.count, |n| first_sight::field(&fields, n), storage, hosts))
 }
 
-/// Reads a head that `scan.rs` found complete and well formed.
+/// Stores a head that `scan.rs` found complete and well formed.
+#[cold]
 pub(crate) fn parse_scanned_request(
     head: &[u8],
     max_headers: usize,
     storage: &mut HttpHeaders,
-) -> Result<RequestHead, DecodeError> {
-    match parse_request(head, usize::MAX, max_headers, storage)? {
-        Some((_, head)) => Ok(head),
-        None => Err(DecodeError::FieldName(shortened(head))),
+    hosts: &mut KnownHost,
+) -> Result<Parsed, DecodeError> {
+    #[cfg(test)]
+    crate::decoder::count::PARSED.with(|n| n.set(n.get() + 1));
+    // Neither falls back: the scan has seen to that.
+    let line = request_line::parse(head).ok_or_else(|| DecodeError::RequestLine(shortened(head)))?;
+    let mut room = vec![httparse::EMPTY_HEADER; max_headers];
+    let Ok(Status::Complete((_, fields))) = httparse::parse_headers(&head[line.len()..], &mut room) else {
+        return Err(DecodeError::FieldName(shortened(&head[line.len()..])));
+    };
+    let field = |n: usize| (range_in(head, fields[n].name.as_bytes()), range_in(head, fields[n].value));
+    store(head, line, fields.len(), field, storage, hosts)
+}
+
+/// Copies a head into the storage and notes where its parts are.
+#[inline(always)]
+fn store(
+    head: &[u8],
+    line: RequestLine,
+    count: usize,
+    field: impl Fn(usize) -> (Range<usize>, Range<usize>),
+    storage: &mut HttpHeaders,
+    hosts: &mut KnownHost,
+) -> Result<Parsed, DecodeError> {
+    let authority = if line.form == TargetForm::Absolute { line.authority(head) } else { None };
+    let mut seen = RequestFields::default();
+    let mut index = storage.reset(head);
+    for n in 0..count {
+        let (name, mut value) = field(n);
+        let kind = kind(&head[name.clone()]);
+        if kind != Kind::Other {
+            seen.see(kind, n);
+            if let (Kind::Host, Some(authority)) = (kind, &authority) {
+                value = authority.clone();
+            }
+        }
+        index.push(name, value);
     }
+    let method = line.method(head);
+    let bytes_of = |n| {
+        let (name, value) = field(n);
+        (&head[name], &head[value])
+    };
+    let framing = seen.conclude(method, line.http11, count, bytes_of, hosts)?;
+    // The line was checked, so no method falls back.
+    let method = match method {
+        b"GET" => Method::GET,
+        b"POST" => Method::POST,
+        _ => Method::from_bytes(method).unwrap_or_default(),
+    };
+    index.set_request_line(method, line.target(), line.version());
+    if let (Some(authority), false) = (authority, seen.has(Kind::Host)) {
+        // HTTP/1.0 without `Host`: the target has one all the same. It was checked, so this can't fail.
+        let _ = storage.add("Host", &head[authority]);
+    }
+    Ok(Parsed { len: head.len(), target: line.form, framing })
 }
 
 /// Reads a trailer section that `scan.rs` found complete and well formed, and not empty.
@@ -122,10 +123,4 @@ pub(crate) fn parse_scanned_trailers(block: &[u8], max_headers: usize) -> Result
 fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     start..start.wrapping_add(part.len())
-}
-
-/// Whether the line before this one ends with CRLF.
-#[inline]
-fn starts_line(head: &[u8], at: usize) -> bool {
-    at.checked_sub(2).and_then(|before| head.get(before..at)) == Some(b"\r\n")
 }

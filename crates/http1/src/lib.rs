@@ -6,6 +6,7 @@ mod decoder;
 mod encoder;
 mod error;
 mod event;
+mod first_sight;
 mod framing;
 mod head;
 mod limits;

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use landspout_httputil::{Method, Version, is_token, is_valid_host};
+use landspout_httputil::{Version, is_token, is_valid_host};
 
 use crate::error::{DecodeError, shortened};
 
@@ -24,48 +24,83 @@ pub enum TargetForm {
     Asterisk,
 }
 
-/// A good request line. Positions are those in the input.
-#[derive(Debug)]
+/// A good request line, as offsets into the input: it is handed on in two registers.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestLine {
-    pub(crate) method: Method,
-    pub(crate) target: Range<usize>,
+    method_end: u32,
+    target_end: u32,
     pub(crate) form: TargetForm,
-    /// Where the authority of a target in absolute-form lies.
-    pub(crate) authority: Range<usize>,
-    pub(crate) version: Version,
-    /// With the line end.
-    pub(crate) len: usize,
+    pub(crate) http11: bool,
 }
+
+impl RequestLine {
+    #[inline]
+    pub(crate) fn method(self, input: &[u8]) -> &[u8] {
+        &input[..self.method_end as usize]
+    }
+
+    #[inline]
+    pub(crate) fn target(self) -> Range<usize> {
+        self.method_end as usize + 1..self.target_end as usize
+    }
+
+    /// Where the authority of a target in absolute-form lies.
+    pub(crate) fn authority(self, input: &[u8]) -> Option<Range<usize>> {
+        let start = self.target().start;
+        let authority = absolute(&input[self.target()])?;
+        Some(start + authority.start..start + authority.end)
+    }
+
+    #[inline]
+    pub(crate) fn version(self) -> Version {
+        if self.http11 { Version::HTTP_11 } else { Version::HTTP_10 }
+    }
+
+    /// The length of the line with its line end.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        self.target_end as usize + VERSION
+    }
+}
+
+/// The length of ` HTTP/1.1` and a line end.
+const VERSION: usize = 11;
 
 /// Reads the line at the start of `input`, line end included.
-#[inline]
+#[inline(always)]
 pub(crate) fn parse(input: &[u8]) -> Option<RequestLine> {
-    let (method, start) = match input {
-        [b'G', b'E', b'T', b' ', ..] => (Method::GET, 4),
-        [b'P', b'O', b'S', b'T', b' ', ..] => (Method::POST, 5),
-        _ => parse_method(input)?,
+    // Arrays are compared as a whole, slice patterns byte by byte.
+    let method_end = if input.first_chunk() == Some(b"GET ") { 3 } else { method_end(input)? };
+    let rest = &input[method_end + 1..];
+    let target_len = rest.iter().position(|byte| !IN_TARGET[*byte as usize])?;
+    let (target, rest) = rest.split_at(target_len);
+    let version = rest.first_chunk()?;
+    let http11 = version == b" HTTP/1.1\r\n" || is_other_version(version)?;
+    let form = match target.first()? {
+        b'/' if input[0] != b'C' => TargetForm::Origin,
+        _ => classify(&input[..method_end], target)?,
     };
-    let len = input[start..].iter().position(|byte| !IN_TARGET[*byte as usize])?;
-    let target = start..start + len;
-    let version = match input.get(target.end..target.end + 11)? {
-        b" HTTP/1.1\r\n" => Version::HTTP_11,
-        b" HTTP/1.0\r\n" => Version::HTTP_10,
-        [b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', b'\r', b'\n'] => Version::HTTP_11,
-        _ => return None,
-    };
-    let (form, authority) = match input[start] {
-        b'/' if method != Method::CONNECT => (TargetForm::Origin, 0..0),
-        _ => classify(&method, input, target.clone())?,
-    };
-    let len = target.end + 11;
-    Some(RequestLine { method, target, form, authority, version, len })
+    Some(RequestLine {
+        method_end: u32::try_from(method_end).ok()?,
+        target_end: u32::try_from(method_end + 1 + target_len).ok()?,
+        form,
+        http11,
+    })
 }
 
+/// Whether it is HTTP/1.1 or higher; `None` if it is not HTTP/1.x at all.
 #[cold]
-fn parse_method(input: &[u8]) -> Option<(Method, usize)> {
-    let len = input.iter().position(|byte| *byte == b' ')?;
-    // That the method is a token, `Method` knows as well as we do.
-    Some((Method::from_bytes(&input[..len]).ok()?, len + 1))
+fn is_other_version(version: &[u8; VERSION]) -> Option<bool> {
+    match version {
+        [b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9', b'\r', b'\n'] => Some(*minor != b'0'),
+        _ => None,
+    }
+}
+
+#[inline(never)]
+fn method_end(input: &[u8]) -> Option<usize> {
+    let end = input.iter().position(|byte| *byte == b' ')?;
+    is_token(&input[..end]).then_some(end)
 }
 
 /// What is wrong with `line`, which `parse` refused.
@@ -88,15 +123,14 @@ pub(crate) fn explain(line: &[u8]) -> DecodeError {
     }
 }
 
-/// The form of a target that is none in origin-form, and where its authority lies.
+/// The form of a target that may be in another one than origin-form.
 #[cold]
-fn classify(method: &Method, input: &[u8], at: Range<usize>) -> Option<(TargetForm, Range<usize>)> {
-    let target = &input[at.clone()];
-    match *method {
-        Method::CONNECT => has_port(target).then_some((TargetForm::Authority, at)),
-        Method::OPTIONS if target == b"*" => Some((TargetForm::Asterisk, at)),
-        _ => absolute(target)
-            .map(|authority| (TargetForm::Absolute, at.start + authority.start..at.start + authority.end)),
+fn classify(method: &[u8], target: &[u8]) -> Option<TargetForm> {
+    match method {
+        b"CONNECT" => has_port(target).then_some(TargetForm::Authority),
+        _ if target.starts_with(b"/") => Some(TargetForm::Origin),
+        b"OPTIONS" if target == b"*" => Some(TargetForm::Asterisk),
+        _ => absolute(target).map(|_| TargetForm::Absolute),
     }
 }
 
@@ -135,15 +169,18 @@ static IN_TARGET: [bool; 256] = {
 mod tests {
     use super::*;
 
-    fn parsed(method: &str, target: &str) -> Option<(TargetForm, String)> {
+    fn parsed(method: &str, target: &str) -> Option<RequestLine> {
         let input = format!("{method} {target} HTTP/1.1\r\n");
         let line = parse(input.as_bytes())?;
-        assert_eq!((line.method.as_str(), &input[line.target], line.len), (method, target, input.len()));
-        Some((line.form, input[line.authority].to_owned()))
+        assert_eq!(
+            (line.method(input.as_bytes()), &input[line.target()], line.len(), line.version()),
+            (method.as_bytes(), target, input.len(), Version::HTTP_11)
+        );
+        Some(line)
     }
 
     fn form(method: &str, target: &str) -> Option<TargetForm> {
-        parsed(method, target).map(|(form, _)| form)
+        parsed(method, target).map(|line| line.form)
     }
 
     #[test]
@@ -182,7 +219,12 @@ mod tests {
         for (target, authority) in
             [("http://a", "a"), ("http://a:80/b", "a:80"), ("https://a?b", "a"), ("http://[::1]:8/", "[::1]:8")]
         {
-            assert_eq!(parsed("GET", target), Some((TargetForm::Absolute, authority.to_owned())));
+            let line = parsed("GET", target).unwrap();
+            assert_eq!(line.form, TargetForm::Absolute);
+            assert_eq!(
+                line.authority(format!("GET {target} HTTP/1.1\r\n").as_bytes()).map(|at| at.len()),
+                Some(authority.len())
+            );
         }
     }
 }
