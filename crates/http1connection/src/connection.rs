@@ -46,6 +46,8 @@ pub struct Http1Connection {
     /// The pump, waiting for the response to be finished.
     pump: Cell<Option<Waker>>,
     close_callback: Cell<Option<Box<dyn FnOnce()>>>,
+    /// The pump waits, and holds no handle: if the last one goes without a response, nobody else can give one.
+    awaited: Cell<bool>,
     /// Set by the application, taken by the pump.
     pub(crate) body_timeout: Cell<Option<Option<Duration>>>,
     pub(crate) max_body_size: Cell<Option<u64>>,
@@ -63,6 +65,7 @@ impl Http1Connection {
             ended: Cell::new(None),
             pump: Cell::new(None),
             close_callback: Cell::new(None),
+            awaited: Cell::new(false),
             body_timeout: Cell::new(None),
             max_body_size: Cell::new(None),
         }
@@ -87,6 +90,7 @@ impl Http1Connection {
             this.ended.set(None);
             this.body_timeout.set(None);
             this.max_body_size.set(None);
+            this.awaited.set(false);
             if this.pump.get_mut().is_some() || this.close_callback.get_mut().is_some() {
                 drop((this.pump.take(), this.close_callback.take()));
             }
@@ -117,6 +121,11 @@ impl Http1Connection {
         self.encoder.borrow_mut().close_after();
         let sent = write_refusal(|start_line, headers, body| self.write_response(start_line, headers, body), status);
         if sent.is_ok() { Outcome::Linger } else { Outcome::Cut }
+    }
+
+    /// From here on the application's handles alone keep the exchange.
+    pub(crate) fn leave_to_the_application(&self) {
+        self.awaited.set(true);
     }
 
     pub(crate) fn poll_finished(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -153,6 +162,8 @@ impl Http1Connection {
 
     fn end(&self, now: Instant) {
         self.ended.set(Some(now));
+        // Nobody will call it, and as a rule it holds a handle of this exchange, which would never go.
+        drop(self.close_callback.take());
         if let Some(pump) = self.pump.take() {
             pump.wake();
         }
@@ -191,11 +202,20 @@ impl HttpConnection for Http1Connection {
     ) -> Result<(), HttpOutputError> {
         let date = self.date.get(&self.io_loop()?);
         let mut encoder = self.encoder.borrow_mut();
-        self.link()
-            .stream
-            .write_with(chunk.len(), |out| encoder.head(start_line, headers, &date, out))
-            .map_err(output_error)??;
-        if chunk.is_empty() { Ok(()) } else { self.send(&mut encoder, chunk) }
+        let compose = |out: &mut Vec<u8>| {
+            let start = out.len();
+            let before = encoder.clone();
+            encoder.head(start_line, headers, &date, out)?;
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            // A first piece that is refused takes the head back.
+            encoder.data(chunk).map(|framed| framed.append_to(out)).inspect_err(|_| {
+                out.truncate(start);
+                *encoder = before;
+            })
+        };
+        self.link().stream.write_with(chunk.len() + CHUNK_OVERHEAD, compose).map_err(output_error)?
     }
 
     fn write(&self, chunk: &[u8]) -> Result<(), HttpOutputError> {
@@ -262,6 +282,22 @@ impl HttpConnection for Http1Connection {
 
     fn context(&self) -> &RequestContext {
         &self.link().context
+    }
+}
+
+impl Drop for Http1Connection {
+    fn drop(&mut self) {
+        if !self.awaited.get() || self.is_finished() {
+            return;
+        }
+        let Some(link) = self.link.clone().filter(|link| !link.stream.closed()) else { return };
+        if link.stream.io_loop().is_none_or(|io_loop| io_loop.is_closed()) {
+            return;
+        }
+        tracing::error!("a request handler ended without finishing its response");
+        if self.fail(StatusCode::INTERNAL_SERVER_ERROR) == Outcome::Cut {
+            link.stream.close();
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The pump: moves requests from the stream through the codec to the delegate, one after the other.
 //!
-//! Rules: the next head is parsed only when the request before is over, on both sides; every end of a request passes
-//! through exactly one of the delegate's `finish` and `on_connection_close`, once `headers_received` was called.
+//! Rules: the next head is parsed only when the request before is over, on both sides; of the delegate's `finish` and
+//! `on_connection_close` at most one runs to its end. Neither is called when the application has answered before the
+//! message's end, has panicked, or is cancelled with the loop: the delegate is dropped then.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -73,10 +74,10 @@ where
             }
         };
         link.deadline.clear();
-        let exchange = desk.begin(link, &head, head.keep_alive && !core.params.no_keep_alive);
-        let request = Request { core, link, exchange: &exchange };
-        let mut delegate = core.delegate.start_request(link.id, exchange.clone());
         let outcome = 'request: {
+            let exchange = desk.begin(link, &head, head.keep_alive && !core.params.no_keep_alive);
+            let request = Request { core, link, exchange: &exchange };
+            let mut delegate = core.delegate.start_request(link.id, exchange.clone());
             let RequestHead { start_line, headers, body, expect_continue, .. } = head;
             let received = watch(link, &exchange, delegate.headers_received(start_line, headers)).await;
             if let Err(outcome) = request.check(received) {
@@ -90,17 +91,17 @@ where
                     Err(outcome) => break 'request request.broken_off(&mut delegate, outcome),
                 }
             }
-            let finished = watch(link, &exchange, delegate.finish()).await;
-            if let Err(outcome) = request.check(finished) {
-                break 'request request.broken_off(&mut delegate, outcome);
+            match watch(link, &exchange, delegate.finish()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => break 'request request.end(request.failed(&*error)),
+                Err(Gone) => break 'request request.broken_off(&mut delegate, Outcome::Cut),
             }
             drop(delegate);
             if !exchange.is_finished() {
-                break 'request request.await_response().await;
+                break 'request await_response(link, desk, exchange).await;
             }
             request.conclude()
         };
-        drop(exchange);
         link.context.restore();
         if outcome != Outcome::Idle {
             return outcome;
@@ -182,6 +183,35 @@ struct Request<'a, D> {
     exchange: &'a Rc<Http1Connection>,
 }
 
+/// The delegate is gone and the response isn't complete: somebody kept the exchange, and will finish it or let it go. Then its
+/// drop answers.
+#[cold]
+async fn await_response(link: &Link, desk: &Desk, exchange: Rc<Http1Connection>) -> Outcome {
+    desk.leave();
+    exchange.leave_to_the_application();
+    let kept = Rc::downgrade(&exchange);
+    drop(exchange);
+    poll_fn(|cx| {
+        let Some(exchange) = kept.upgrade() else {
+            return Poll::Ready(if link.stream.closed() { Outcome::Cut } else { Outcome::Linger });
+        };
+        if exchange.poll_finished(cx).is_ready() {
+            return Poll::Ready(if exchange.keep_alive() { Outcome::Idle } else { Outcome::Close });
+        }
+        if link.stream.peer_is_gone() {
+            link.stream.close();
+            exchange.report_close();
+            return Poll::Ready(Outcome::Cut);
+        }
+        if link.stream.peer_has_closed() {
+            exchange.report_close();
+        }
+        link.stream.wake_on_event(cx);
+        Poll::Pending
+    })
+    .await
+}
+
 /// How much of a body the delegate got.
 enum Received {
     Whole,
@@ -199,22 +229,6 @@ where
     #[inline]
     fn conclude(&self) -> Outcome {
         if self.exchange.keep_alive() { Outcome::Idle } else { Outcome::Close }
-    }
-
-    /// The delegate is gone and the response isn't complete: somebody kept the exchange and will finish it.
-    async fn await_response(&self) -> Outcome {
-        let (link, exchange) = (self.link, self.exchange);
-        // One handle with the pump, one on the desk, and nobody else who could?
-        if Rc::strong_count(exchange) == 2 {
-            tracing::error!("a request handler ended without finishing its response");
-            return exchange.fail(StatusCode::INTERNAL_SERVER_ERROR);
-        }
-        if watch(link, exchange, poll_fn(|cx| exchange.poll_finished(cx))).await.is_err() {
-            link.stream.close();
-            exchange.report_close();
-            return Outcome::Cut;
-        }
-        self.conclude()
     }
 
     /// Gives the body and the trailers to the delegate. `Err`: they can't be completed.
@@ -309,6 +323,15 @@ where
             self.link.stream.close();
         }
         delegate.on_connection_close();
+        self.end(outcome)
+    }
+
+    /// No further request follows; if the response isn't complete, whoever wanted to write it learns that.
+    #[cold]
+    fn end(&self, outcome: Outcome) -> Outcome {
+        if outcome == Outcome::Cut {
+            self.link.stream.close();
+        }
         self.exchange.report_close();
         outcome
     }

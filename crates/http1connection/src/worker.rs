@@ -69,6 +69,11 @@ impl Desk {
         exchange.clone()
     }
 
+    /// The worker's side: lets go of the exchange under way, which the application keeps.
+    pub(crate) fn leave(&self) {
+        Http1Connection::vacate(&mut self.exchange.borrow_mut());
+    }
+
     /// The worker's side: hands the connection back.
     pub(crate) fn done(&self, outcome: Outcome) {
         Http1Connection::vacate(&mut self.exchange.borrow_mut());
