@@ -117,11 +117,27 @@ impl RequestContext {
         if !self.overridden.replace(false) {
             return;
         }
-        self.remote_ip.set(match self.peer {
+        self.remote_ip.set(self.own_remote_ip());
+        self.protocol.set(self.own_protocol);
+    }
+
+    /// Whether address or protocol were replaced for the current request.
+    #[inline]
+    pub fn is_overridden(&self) -> bool {
+        self.overridden.get()
+    }
+
+    /// The address of the socket's other end, whatever a proxy told; `0.0.0.0` for a Unix socket.
+    pub fn own_remote_ip(&self) -> IpAddr {
+        match self.peer {
             Peer::Inet(address) => address.ip(),
             Peer::Unix(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        });
-        self.protocol.set(self.own_protocol);
+        }
+    }
+
+    /// The protocol of the connection, whatever a proxy told.
+    pub fn own_protocol(&self) -> Protocol {
+        self.own_protocol
     }
 
     /// The certificate that the peer showed in the TLS handshake, DER-encoded.

@@ -45,8 +45,8 @@ pub struct HttpServerRequest {
     headers: HttpHeaders,
     body: Bytes,
     /// As they were when the request came: the connection forgets them when the exchange is over.
-    remote_ip: IpAddr,
-    protocol: Protocol,
+    /// `None`: as the connection itself is.
+    proxied: Option<Box<(IpAddr, Protocol)>>,
     connection: Rc<dyn HttpConnection>,
     server_connection: ServerConnectionId,
     /// Whatever is parsed on demand. Boxed, so that a request nobody asks is small to move.
@@ -76,8 +76,8 @@ impl HttpServerRequest {
         server_connection: ServerConnectionId,
     ) -> Self {
         let context = connection.context();
-        let (remote_ip, protocol) = (context.remote_ip(), context.protocol());
-        Self { start_line, headers, body, remote_ip, protocol, connection, server_connection, derived: OnceCell::new() }
+        let proxied = context.is_overridden().then(|| Box::new((context.remote_ip(), context.protocol())));
+        Self { start_line, headers, body, proxied, connection, server_connection, derived: OnceCell::new() }
     }
 
     /// The same with other header fields; for tests of handlers.
@@ -131,13 +131,13 @@ impl HttpServerRequest {
     /// The client's address: the socket's other end, or what a trusted proxy told; `0.0.0.0` on a Unix socket.
     #[inline]
     pub fn remote_ip(&self) -> IpAddr {
-        self.remote_ip
+        self.proxied.as_ref().map_or_else(|| self.connection.context().own_remote_ip(), |proxied| proxied.0)
     }
 
     /// The protocol that the client speaks: the connection's, or what a trusted proxy told.
     #[inline]
     pub fn protocol(&self) -> Protocol {
-        self.protocol
+        self.proxied.as_ref().map_or_else(|| self.connection.context().own_protocol(), |proxied| proxied.1)
     }
 
     /// The host the client asked for, with the port if it gave one.
@@ -265,7 +265,7 @@ impl HttpServerRequest {
     pub fn full_url(&self) -> String {
         match split_absolute_form(self.uri()) {
             Some(_) => self.uri().to_owned(),
-            None => format!("{}://{}{}", self.protocol, self.host(), self.uri()),
+            None => format!("{}://{}{}", self.protocol(), self.host(), self.uri()),
         }
     }
 
@@ -323,12 +323,12 @@ impl From<RequestStartLine> for HttpServerRequest {
 impl fmt::Debug for HttpServerRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpServerRequest")
-            .field("protocol", &self.protocol)
+            .field("protocol", &self.protocol())
             .field("host", &self.host())
             .field("method", self.method())
             .field("uri", &self.uri())
             .field("version", &self.version())
-            .field("remote_ip", &self.remote_ip)
+            .field("remote_ip", &self.remote_ip())
             .finish_non_exhaustive()
     }
 }

@@ -84,7 +84,7 @@ pub(crate) struct Inner {
     closed: Cell<bool>,
     clock: Rc<dyn Clock>,
     /// The monotonic time of this turn: what deadlines are compared with, read from the clock once after each poll.
-    pub(crate) now: Cell<Instant>,
+    pub(crate) now: Rc<Cell<Instant>>,
     /// The zero of the wheel's nanoseconds.
     epoch: Instant,
     callbacks: RefCell<VecDeque<Box<dyn FnOnce()>>>,
@@ -158,7 +158,7 @@ impl IoLoop {
             stop: Cell::new(false),
             closed: Cell::new(false),
             clock,
-            now: Cell::new(now),
+            now: Rc::new(Cell::new(now)),
             epoch: now,
             callbacks: RefCell::default(),
             tasks: Tasks::new(number, remote.clone()),

@@ -10,6 +10,7 @@ use std::ops::BitOr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use crate::error::LoopError;
 use crate::ioloop::{Inner, IoLoop};
@@ -108,6 +109,8 @@ pub trait EventTarget {
 /// for an owner who closes the descriptor next; [`deregister`](Self::deregister) is for one who keeps it.
 pub struct Registration {
     io_loop: Weak<Inner>,
+    /// The loop's time, which outlives it.
+    now: Rc<Cell<Instant>>,
     readiness: Rc<Readiness>,
     token: Option<Token>,
 }
@@ -164,14 +167,24 @@ impl Registration {
         let readiness = Rc::new(Readiness::default());
         readiness.flags.set(assumed.0);
         let token = io_loop.inner.reactor.register(fd.as_raw_fd(), readiness.clone())?;
-        Ok(Self { io_loop: Rc::downgrade(&io_loop.inner), readiness, token: Some(token) })
+        Ok(Self::build(io_loop, readiness, Some(token)))
     }
 
     /// A registration without a source: whoever simulates a transport raises its flags by [`raise`](Self::raise).
     pub fn detached(io_loop: &IoLoop, assumed: Ready) -> Self {
         let readiness = Rc::new(Readiness::default());
         readiness.flags.set(assumed.0);
-        Self { io_loop: Rc::downgrade(&io_loop.inner), readiness, token: None }
+        Self::build(io_loop, readiness, None)
+    }
+
+    fn build(io_loop: &IoLoop, readiness: Rc<Readiness>, token: Option<Token>) -> Self {
+        Self { io_loop: Rc::downgrade(&io_loop.inner), now: io_loop.inner.now.clone(), readiness, token }
+    }
+
+    /// The monotonic time of the loop's turn: [`IoLoop::now`].
+    #[inline]
+    pub fn now(&self) -> Instant {
+        self.now.get()
     }
 
     /// The loop, unless it is gone.

@@ -126,4 +126,23 @@ mod tests {
             }
         }
     }
+    /// A long queue of which a little is taken and a little is added, again and again, as by a peer that reads slowly: the
+    /// bytes in between are moved once in a while, and the memory is a small multiple of them.
+    #[test]
+    fn appending_to_a_long_queue_does_not_move_it_each_time() {
+        const LENGTH: usize = 1 << 20;
+        const PIECE: [u8; 1024] = [1; 1024];
+        let mut buffer = Buffer::default();
+        buffer.extend(&vec![0; LENGTH]);
+        let mut moves = 0;
+        for _ in 0..4096 {
+            buffer.consume(PIECE.len());
+            let start = buffer.start;
+            buffer.extend(&PIECE);
+            moves += usize::from(buffer.start < start);
+            assert_eq!(buffer.len(), LENGTH);
+            assert!(buffer.bytes.capacity() <= 4 * LENGTH + PIECE.len());
+        }
+        assert!(moves <= 4, "four times the queue's length went through it: {moves}");
+    }
 }

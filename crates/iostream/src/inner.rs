@@ -1,12 +1,12 @@
-//! A stream's state and all of its transitions: filling the read buffer, flushing the write buffer, connecting, ending.
+//! A stream's state and its transitions: filling the read buffer, connecting, ending; [`sending`] has those of the write buffer.
 //!
 //! Rules: wakers and callbacks run, and foreign values are dropped, only after the state's borrow has ended; a transport
 //! never calls back into its own stream.
 
-use std::cell::{RefCell, RefMut};
-use std::io::{self, IoSlice};
+use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use landspout_ioloop::{EventTarget, IoLoop, Ready, Registration};
 
@@ -15,9 +15,9 @@ use crate::error::{CloseCause, StreamError};
 use crate::stream::StreamOptions;
 use crate::transport::Transport;
 
-/// From this many buffered bytes on a write doesn't wait for the end of the turn, and what is being written goes to the
-/// kernel from where it is.
-const FLUSH_MARK: usize = 16 * 1024;
+mod sending;
+
+use sending::Waiter;
 
 pub(crate) struct Inner {
     pub(crate) registration: Registration,
@@ -63,13 +63,6 @@ impl Phase {
     }
 }
 
-struct Waiter {
-    /// `None`: a task that polls, and is known by its waker.
-    id: Option<u32>,
-    mark: u64,
-    waker: Waker,
-}
-
 impl State {
     pub(crate) fn new(transport: Box<dyn Transport>, phase: Phase) -> Self {
         Self {
@@ -100,13 +93,6 @@ impl State {
     fn accepts_writes(&self) -> bool {
         matches!(self.phase, Phase::Connecting | Phase::Open)
     }
-}
-
-/// What a flush leaves to be done without a borrow.
-enum Flushed {
-    Nothing,
-    Progress,
-    Failed(CloseCause),
 }
 
 // Reading.
@@ -179,9 +165,13 @@ impl Inner {
     /// Consumes from the read buffer and lets the memory go when nothing is left.
     #[inline]
     pub(crate) fn consumed(self: &Rc<Self>, state: &mut State) {
-        if !state.read.is_empty() {
-            return;
+        if state.read.is_empty() {
+            self.all_consumed(state);
         }
+    }
+
+    #[inline(never)]
+    fn all_consumed(self: &Rc<Self>, state: &mut State) {
         if let Some(io_loop) = self.registration.io_loop() {
             io_loop.give_buffer(state.read.take_memory());
         }
@@ -244,257 +234,6 @@ impl Inner {
 pub(crate) enum Unfilled {
     WouldBlock,
     Closed,
-}
-
-// Writing.
-impl Inner {
-    /// Accepts `data`, to be sent after what was accepted before. Gives the position after it.
-    pub(crate) fn queue(self: &Rc<Self>, data: &[u8]) -> Result<u64, StreamError> {
-        let (end, flushed) = {
-            let mut state = self.with_room(data.len())?;
-            let state = &mut *state;
-            let direct = state.write.len() + data.len() >= FLUSH_MARK;
-            let (sent, flushed) = if direct { self.write_directly(state, data) } else { (0, Flushed::Nothing) };
-            if sent < data.len() {
-                self.give_write_memory(state);
-                state.write.extend(&data[sent..]);
-                self.mark_dirty(state);
-            }
-            (state.queued(), flushed)
-        };
-        self.after_flush(flushed)?;
-        Ok(end)
-    }
-
-    /// Lets `compose` append to the write buffer, all or nothing being its own business.
-    #[inline]
-    pub(crate) fn queue_with<T>(
-        self: &Rc<Self>,
-        expected: usize,
-        compose: impl FnOnce(&mut Vec<u8>) -> T,
-    ) -> Result<T, StreamError> {
-        let (result, much) = {
-            let mut state = self.with_room(expected)?;
-            let state = &mut *state;
-            self.give_write_memory(state);
-            let result = state.write.append_with(compose);
-            if !state.write.is_empty() {
-                self.mark_dirty(state);
-            }
-            (result, state.write.len() >= FLUSH_MARK)
-        };
-        if much {
-            self.flush_now()?;
-        }
-        Ok(result)
-    }
-
-    /// Hands to the kernel what it takes.
-    pub(crate) fn flush_now(self: &Rc<Self>) -> Result<(), StreamError> {
-        let flushed = {
-            let mut state = self.state.borrow_mut();
-            if state.write.is_empty() { Flushed::Nothing } else { self.write_directly(&mut state, &[]).1 }
-        };
-        self.after_flush(flushed)
-    }
-
-    /// Ready once `flushed` has reached `mark`. `id` names a waiting future, from [`waiter_id`](Self::waiter_id), which
-    /// says so when it goes; a task that only polls has none.
-    pub(crate) fn poll_flushed(
-        self: &Rc<Self>,
-        cx: &mut Context<'_>,
-        mark: u64,
-        id: Option<u32>,
-    ) -> Poll<Result<(), StreamError>> {
-        if self.state.borrow().flushed < mark {
-            // Somebody waits: no reason to hold it back until the end of the turn.
-            let _ = self.flush_now();
-        }
-        let state = self.state.borrow();
-        if state.flushed >= mark {
-            return Poll::Ready(Ok(()));
-        }
-        if state.phase == Phase::Closed {
-            return Poll::Ready(Err(state.closed_error()));
-        }
-        drop(state);
-        self.wait(cx.waker(), mark, id);
-        Poll::Pending
-    }
-
-    pub(crate) fn waiter_id(&self) -> u32 {
-        let mut state = self.state.borrow_mut();
-        state.next_waiter = state.next_waiter.wrapping_add(1);
-        state.next_waiter
-    }
-
-    /// Remembers to wake whoever waits for `mark`; of a polling task the earliest mark.
-    fn wait(&self, waker: &Waker, mark: u64, id: Option<u32>) {
-        let known = |waiter: &Waiter| waiter.id == id && (id.is_some() || waiter.waker.will_wake(waker));
-        if self.state.borrow().waiters.iter().any(|waiter| known(waiter) && waiter.waker.will_wake(waker)) {
-            return;
-        }
-        let waiter = Waiter { id, mark, waker: waker.clone() };
-        let mut state = self.state.borrow_mut();
-        let old = match state.waiters.iter_mut().find(|waiter| known(waiter)) {
-            Some(place) => Some(std::mem::replace(place, waiter)),
-            None => {
-                state.waiters.push(waiter);
-                None
-            }
-        };
-        drop(state);
-        drop(old);
-    }
-
-    /// The future that waited is gone.
-    pub(crate) fn forget_waiter(&self, id: u32) {
-        let mut state = self.state.borrow_mut();
-        let place = state.waiters.iter().position(|waiter| waiter.id == Some(id));
-        let waiter = place.map(|at| state.waiters.remove(at));
-        drop(state);
-        drop(waiter);
-    }
-
-    /// The state, when there is room for `asked` more bytes.
-    fn with_room(self: &Rc<Self>, asked: usize) -> Result<RefMut<'_, State>, StreamError> {
-        let state = self.state.borrow_mut();
-        match self.check_room(&state, asked) {
-            Ok(()) => Ok(state),
-            Err(StreamError::WriteBufferFull { .. }) if !state.write.is_empty() => {
-                // Some of it may wait for nothing but the end of the turn.
-                drop(state);
-                self.flush_now()?;
-                let state = self.state.borrow_mut();
-                self.check_room(&state, asked).map(|()| state)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn check_room(&self, state: &State, asked: usize) -> Result<(), StreamError> {
-        if !state.accepts_writes() {
-            return Err(state.closed_error());
-        }
-        let (limit, pending) = (self.options.max_write_buffer_size, state.write.len());
-        if pending.saturating_add(asked) > limit {
-            Err(StreamError::WriteBufferFull { limit, pending, asked })
-        } else {
-            Ok(())
-        }
-    }
-
-    fn give_write_memory(&self, state: &mut State) {
-        if !state.write.has_memory() {
-            if let Some(io_loop) = self.registration.io_loop() {
-                state.write.adopt(io_loop.take_buffer());
-            }
-        }
-    }
-
-    fn mark_dirty(self: &Rc<Self>, state: &mut State) {
-        if !state.dirty {
-            state.dirty = true;
-            self.registration.flush_later(self.clone());
-        }
-    }
-
-    /// Writes the buffer and then `data`; tells how much of `data` the kernel took.
-    fn write_directly(&self, state: &mut State, data: &[u8]) -> (usize, Flushed) {
-        let mut sent = 0;
-        let mut progress = Flushed::Nothing;
-        let Some(transport) = &mut state.transport else { return (0, progress) };
-        if state.phase.is_connecting() {
-            return (0, progress);
-        }
-        while self.registration.ready().contains(Ready::WRITABLE) {
-            let buffered = state.write.as_slice();
-            let rest = &data[sent..];
-            let written = match (buffered.is_empty(), rest.is_empty()) {
-                (true, true) => break,
-                (false, true) => transport.write(&[IoSlice::new(buffered)]),
-                (true, false) => transport.write(&[IoSlice::new(rest)]),
-                (false, false) => transport.write(&[IoSlice::new(buffered), IoSlice::new(rest)]),
-            };
-            let asked = buffered.len() + rest.len();
-            match written {
-                Ok(written) => {
-                    let from_buffer = written.min(buffered.len());
-                    state.write.consume(from_buffer);
-                    sent += written - from_buffer;
-                    state.flushed += written as u64;
-                    progress = Flushed::Progress;
-                    if written < asked {
-                        // A short write says that the kernel's buffer is full (epoll(7)); the next edge says when not.
-                        self.registration.clear(Ready::WRITABLE);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.registration.clear(Ready::WRITABLE),
-                Err(error) => return (sent, Flushed::Failed(error.into())),
-            }
-        }
-        (sent, progress)
-    }
-
-    /// Wakes who waited for what was sent, and ends the stream if that was all that kept it, or if it failed.
-    fn after_flush(self: &Rc<Self>, flushed: Flushed) -> Result<(), StreamError> {
-        if let Flushed::Failed(cause) = flushed {
-            if !cause.is_disconnect() {
-                tracing::warn!("error on write: {cause}");
-            }
-            self.close_with(Some(cause));
-            return Err(self.state.borrow().closed_error());
-        }
-        let mut state = self.state.borrow_mut();
-        let drained = state.write.is_empty();
-        let released = if drained {
-            if let (true, Some(io_loop)) = (state.write.has_memory(), self.registration.io_loop()) {
-                io_loop.give_buffer(state.write.take_memory());
-            }
-            state.keep_alive.take()
-        } else {
-            state.keep_alive.replace(self.clone())
-        };
-        let ended = drained && state.phase == Phase::Ending;
-        self.update_watch(&state);
-        drop(state);
-        if let Flushed::Progress = flushed {
-            self.wake_reached();
-        }
-        if ended {
-            self.close_with(None);
-        }
-        drop(released);
-        Ok(())
-    }
-
-    /// Wakes those whose mark is reached, in order.
-    fn wake_reached(&self) {
-        let mut state = self.state.borrow_mut();
-        let reached = state.flushed;
-        if !state.waiters.iter().any(|waiter| waiter.mark <= reached) {
-            return;
-        }
-        let (done, waiting): (Vec<_>, _) =
-            std::mem::take(&mut state.waiters).into_iter().partition(|waiter| waiter.mark <= reached);
-        state.waiters = waiting;
-        drop(state);
-        for waiter in done {
-            waiter.waker.wake();
-        }
-    }
-
-    /// Which events concern the stream without anybody polling a future.
-    pub(crate) fn update_watch(&self, state: &State) {
-        let mut watch = Ready::NONE;
-        if state.phase.is_connecting() || !state.write.is_empty() {
-            watch = watch | Ready::WRITABLE;
-        }
-        if state.close_callback.is_some() {
-            watch = watch | Ready::READ_CLOSED | Ready::ERROR;
-        }
-        self.registration.watch(watch);
-    }
 }
 
 // Connecting and ending.
@@ -640,4 +379,54 @@ impl Drop for Inner {
 /// would overtake them, since a turn begins with the callbacks.
 pub(crate) fn call_after_tasks(io_loop: &IoLoop, callback: Box<dyn FnOnce()>) {
     drop(io_loop.spawn(async move { callback() }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::IoStream;
+
+    /// What an idle connection costs here, besides its registration in the loop and the box of its transport: these bytes
+    /// in one allocation, and no buffer. To be raised only knowingly.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn an_idle_stream_is_small() {
+        assert!(size_of::<Inner>() <= 240, "{}", size_of::<Inner>());
+        assert_eq!(size_of::<IoStream>(), 8);
+    }
+
+    #[test]
+    fn an_idle_stream_holds_no_buffer() {
+        fn held(stream: &IoStream) -> (bool, bool, usize) {
+            let state = stream.inner.state.borrow();
+            (state.read.has_memory(), state.write.has_memory(), state.waiters.capacity())
+        }
+        let io_loop = IoLoop::new().unwrap();
+        let test = io_loop.run_sync(async {
+            let (one, other) = IoStream::pair().unwrap();
+            for _ in 0..3 {
+                assert_eq!((held(&one), held(&other)), ((false, false, 0), (false, false, 0)));
+                let large = one.write(&vec![b'x'; 1_000_000]).unwrap();
+                assert!(held(&one).1);
+                other.read_bytes(999_999).await.unwrap();
+                assert!(held(&other).0);
+                other.read_bytes(1).await.unwrap();
+                large.await.unwrap();
+                one.write(b"small").unwrap();
+                other.read_until(b"l", None).await.unwrap();
+                other.read_bytes(1).await.unwrap();
+            }
+            // A read that waits needs none either.
+            let reading = IoLoop::current().spawn({
+                let other = other.clone();
+                async move { other.read_bytes(10).await }
+            });
+            while !other.reading() {
+                landspout_ioloop::sleep(std::time::Duration::ZERO).await;
+            }
+            assert_eq!(held(&other), (false, false, 0));
+            reading.abort();
+        });
+        test.unwrap();
+    }
 }

@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use landspout_ioloop::{IoLoop, Ready, Registration};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -330,6 +331,12 @@ impl IoStream {
     /// The limits of this stream.
     pub fn options(&self) -> &StreamOptions {
         &self.inner.options
+    }
+
+    /// The monotonic time of the loop's turn: [`IoLoop::now`], without going through the loop.
+    #[inline]
+    pub fn now(&self) -> Instant {
+        self.inner.registration.now()
     }
 
     /// The loop of this stream, unless it is gone.
