@@ -1,0 +1,283 @@
+//! Sending: what a write accepts, who flushes it, and who learns that it went.
+//!
+//! Positions: a stream counts the bytes it handed to the kernel over its life; a write is done when that count has passed
+//! the position after its last byte. So writes are done in order, and a future needs to know nothing but a number.
+
+use std::cell::RefMut;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use landspout_ioloop::Ready;
+
+use super::{Inner, Phase, State};
+use crate::error::{CloseCause, StreamError};
+
+/// From this many buffered bytes on a write doesn't wait for the end of the turn, and what is being written goes to the
+/// kernel from where it is.
+const FLUSH_MARK: usize = 16 * 1024;
+
+/// Somebody who waits for a position.
+pub(super) struct Waiter {
+    /// `None`: a task that polls, and is known by its waker.
+    id: Option<u32>,
+    mark: u64,
+    pub(super) waker: Waker,
+}
+
+/// What a flush leaves to be done without a borrow.
+enum Flushed {
+    Nothing,
+    Progress,
+    Failed(CloseCause),
+}
+
+impl Inner {
+    /// Accepts `data`, to be sent after what was accepted before. Gives the position after it.
+    pub(crate) fn queue(self: &Rc<Self>, data: &[u8]) -> Result<u64, StreamError> {
+        let (end, flushed) = {
+            let mut state = self.with_room(data.len())?;
+            let state = &mut *state;
+            let direct = state.write.len() + data.len() >= FLUSH_MARK;
+            let (sent, flushed) = if direct { self.write_directly(state, data) } else { (0, Flushed::Nothing) };
+            if sent < data.len() {
+                self.give_write_memory(state);
+                state.write.extend(&data[sent..]);
+                self.mark_dirty(state);
+            }
+            (state.queued(), flushed)
+        };
+        self.after_flush(flushed)?;
+        Ok(end)
+    }
+
+    /// Lets `compose` append to the write buffer, all or nothing being its own business.
+    #[inline]
+    pub(crate) fn queue_with<T>(
+        self: &Rc<Self>,
+        expected: usize,
+        compose: impl FnOnce(&mut Vec<u8>) -> T,
+    ) -> Result<T, StreamError> {
+        let (result, much) = {
+            let mut state = self.with_room(expected)?;
+            let state = &mut *state;
+            self.give_write_memory(state);
+            let result = state.write.append_with(compose);
+            if !state.write.is_empty() {
+                self.mark_dirty(state);
+            }
+            (result, state.write.len() >= FLUSH_MARK)
+        };
+        if much {
+            self.flush_now()?;
+        }
+        Ok(result)
+    }
+
+    /// Hands to the kernel what it takes.
+    pub(crate) fn flush_now(self: &Rc<Self>) -> Result<(), StreamError> {
+        let flushed = {
+            let mut state = self.state.borrow_mut();
+            if state.write.is_empty() { Flushed::Nothing } else { self.write_directly(&mut state, &[]).1 }
+        };
+        self.after_flush(flushed)
+    }
+
+    /// Ready once `flushed` has reached `mark`. `id` names a waiting future, from [`waiter_id`](Self::waiter_id), which
+    /// says so when it goes; a task that only polls has none.
+    pub(crate) fn poll_flushed(
+        self: &Rc<Self>,
+        cx: &mut Context<'_>,
+        mark: u64,
+        id: Option<u32>,
+    ) -> Poll<Result<(), StreamError>> {
+        if self.state.borrow().flushed < mark {
+            // Somebody waits: no reason to hold it back until the end of the turn.
+            let _ = self.flush_now();
+        }
+        let state = self.state.borrow();
+        if state.flushed >= mark {
+            return Poll::Ready(Ok(()));
+        }
+        if state.phase == Phase::Closed {
+            return Poll::Ready(Err(state.closed_error()));
+        }
+        drop(state);
+        self.wait(cx.waker(), mark, id);
+        Poll::Pending
+    }
+
+    pub(crate) fn waiter_id(&self) -> u32 {
+        let mut state = self.state.borrow_mut();
+        state.next_waiter = state.next_waiter.wrapping_add(1);
+        state.next_waiter
+    }
+
+    /// Remembers to wake whoever waits for `mark`; of a polling task the earliest mark.
+    pub(super) fn wait(&self, waker: &Waker, mark: u64, id: Option<u32>) {
+        let known = |waiter: &Waiter| waiter.id == id && (id.is_some() || waiter.waker.will_wake(waker));
+        if self.state.borrow().waiters.iter().any(|waiter| known(waiter) && waiter.waker.will_wake(waker)) {
+            return;
+        }
+        let waiter = Waiter { id, mark, waker: waker.clone() };
+        let mut state = self.state.borrow_mut();
+        let old = match state.waiters.iter_mut().find(|waiter| known(waiter)) {
+            Some(place) => Some(std::mem::replace(place, waiter)),
+            None => {
+                state.waiters.push(waiter);
+                None
+            }
+        };
+        drop(state);
+        drop(old);
+    }
+
+    /// The future that waited is gone.
+    pub(crate) fn forget_waiter(&self, id: u32) {
+        let mut state = self.state.borrow_mut();
+        let place = state.waiters.iter().position(|waiter| waiter.id == Some(id));
+        let waiter = place.map(|at| state.waiters.remove(at));
+        drop(state);
+        drop(waiter);
+    }
+
+    /// The state, when there is room for `asked` more bytes.
+    fn with_room(self: &Rc<Self>, asked: usize) -> Result<RefMut<'_, State>, StreamError> {
+        let state = self.state.borrow_mut();
+        match self.check_room(&state, asked) {
+            Ok(()) => Ok(state),
+            Err(StreamError::WriteBufferFull { .. }) if !state.write.is_empty() => {
+                // Some of it may wait for nothing but the end of the turn.
+                drop(state);
+                self.flush_now()?;
+                let state = self.state.borrow_mut();
+                self.check_room(&state, asked).map(|()| state)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn check_room(&self, state: &State, asked: usize) -> Result<(), StreamError> {
+        if !state.accepts_writes() {
+            return Err(state.closed_error());
+        }
+        let (limit, pending) = (self.options.max_write_buffer_size, state.write.len());
+        if pending.saturating_add(asked) > limit {
+            Err(StreamError::WriteBufferFull { limit, pending, asked })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn give_write_memory(&self, state: &mut State) {
+        if !state.write.has_memory() {
+            if let Some(io_loop) = self.registration.io_loop() {
+                state.write.adopt(io_loop.take_buffer());
+            }
+        }
+    }
+
+    pub(super) fn mark_dirty(self: &Rc<Self>, state: &mut State) {
+        if !state.dirty {
+            state.dirty = true;
+            self.registration.flush_later(self.clone());
+        }
+    }
+
+    /// Writes the buffer and then `data`; tells how much of `data` the kernel took.
+    fn write_directly(&self, state: &mut State, data: &[u8]) -> (usize, Flushed) {
+        let mut sent = 0;
+        let mut progress = Flushed::Nothing;
+        let Some(transport) = &mut state.transport else { return (0, progress) };
+        if state.phase.is_connecting() {
+            return (0, progress);
+        }
+        while self.registration.ready().contains(Ready::WRITABLE) {
+            let buffered = state.write.as_slice();
+            let rest = &data[sent..];
+            let written = match (buffered.is_empty(), rest.is_empty()) {
+                (true, true) => break,
+                (false, true) => transport.write(&[IoSlice::new(buffered)]),
+                (true, false) => transport.write(&[IoSlice::new(rest)]),
+                (false, false) => transport.write(&[IoSlice::new(buffered), IoSlice::new(rest)]),
+            };
+            let asked = buffered.len() + rest.len();
+            match written {
+                Ok(written) => {
+                    let from_buffer = written.min(buffered.len());
+                    state.write.consume(from_buffer);
+                    sent += written - from_buffer;
+                    state.flushed += written as u64;
+                    progress = Flushed::Progress;
+                    if written < asked {
+                        // A short write says that the kernel's buffer is full (epoll(7)); the next edge says when not.
+                        self.registration.clear(Ready::WRITABLE);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.registration.clear(Ready::WRITABLE),
+                Err(error) => return (sent, Flushed::Failed(error.into())),
+            }
+        }
+        (sent, progress)
+    }
+
+    /// Wakes who waited for what was sent, and ends the stream if that was all that kept it, or if it failed.
+    fn after_flush(self: &Rc<Self>, flushed: Flushed) -> Result<(), StreamError> {
+        if let Flushed::Failed(cause) = flushed {
+            if !cause.is_disconnect() {
+                tracing::warn!("error on write: {cause}");
+            }
+            self.close_with(Some(cause));
+            return Err(self.state.borrow().closed_error());
+        }
+        let mut state = self.state.borrow_mut();
+        let drained = state.write.is_empty();
+        let released = if drained {
+            if let (true, Some(io_loop)) = (state.write.has_memory(), self.registration.io_loop()) {
+                io_loop.give_buffer(state.write.take_memory());
+            }
+            state.keep_alive.take()
+        } else {
+            state.keep_alive.replace(self.clone())
+        };
+        let ended = drained && state.phase == Phase::Ending;
+        self.update_watch(&state);
+        drop(state);
+        if let Flushed::Progress = flushed {
+            self.wake_reached();
+        }
+        if ended {
+            self.close_with(None);
+        }
+        drop(released);
+        Ok(())
+    }
+
+    /// Wakes those whose mark is reached, in order.
+    pub(super) fn wake_reached(&self) {
+        let mut state = self.state.borrow_mut();
+        let reached = state.flushed;
+        if !state.waiters.iter().any(|waiter| waiter.mark <= reached) {
+            return;
+        }
+        let (done, waiting): (Vec<_>, _) =
+            std::mem::take(&mut state.waiters).into_iter().partition(|waiter| waiter.mark <= reached);
+        state.waiters = waiting;
+        drop(state);
+        for waiter in done {
+            waiter.waker.wake();
+        }
+    }
+
+    /// Which events concern the stream without anybody polling a future.
+    pub(crate) fn update_watch(&self, state: &State) {
+        let mut watch = Ready::NONE;
+        if state.phase.is_connecting() || !state.write.is_empty() {
+            watch = watch | Ready::WRITABLE;
+        }
+        if state.close_callback.is_some() {
+            watch = watch | Ready::READ_CLOSED | Ready::ERROR;
+        }
+        self.registration.watch(watch);
+    }
+}
