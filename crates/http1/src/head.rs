@@ -7,13 +7,16 @@
 
 use std::ops::Range;
 
-use httparse::Status;
+use httparse::{Header, Status};
 use landspout_httputil::{HttpHeaders, Method};
 
 use crate::error::{DecodeError, shortened};
 use crate::first_sight;
 use crate::framing::{Kind, KnownHost, RequestFields, RequestFraming, is_forbidden_trailer, kind};
 use crate::request_line::{self, RequestLine, TargetForm};
+
+/// As many fields as the default limit allows.
+const ON_STACK: usize = 100;
 
 /// What the head at the start of an input says. The rest is in the storage.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +52,9 @@ pub(crate) fn parse_scanned_request(
     crate::decoder::count::PARSED.with(|n| n.set(n.get() + 1));
     // Neither falls back: the scan has seen to that.
     let line = request_line::parse(head).ok_or_else(|| DecodeError::RequestLine(shortened(head)))?;
-    let mut room = vec![httparse::EMPTY_HEADER; max_headers];
-    let Ok(Status::Complete((_, fields))) = httparse::parse_headers(&head[line.len()..], &mut room) else {
+    let (mut on_stack, mut on_heap) = ([httparse::EMPTY_HEADER; ON_STACK], Vec::new());
+    let room = room(&mut on_stack, &mut on_heap, max_headers);
+    let Ok(Status::Complete((_, fields))) = httparse::parse_headers(&head[line.len()..], room) else {
         return Err(DecodeError::FieldName(shortened(&head[line.len()..])));
     };
     let field = |n: usize| (range_in(head, fields[n].name.as_bytes()), range_in(head, fields[n].value));
@@ -103,8 +107,9 @@ fn store(
 
 /// Reads a trailer section that `scan.rs` found complete and well formed, and not empty.
 pub(crate) fn parse_scanned_trailers(block: &[u8], max_headers: usize) -> Result<HttpHeaders, DecodeError> {
-    let mut room = vec![httparse::EMPTY_HEADER; max_headers];
-    let Ok(Status::Complete((_, fields))) = httparse::parse_headers(block, &mut room) else {
+    let (mut on_stack, mut on_heap) = ([httparse::EMPTY_HEADER; ON_STACK], Vec::new());
+    let room = room(&mut on_stack, &mut on_heap, max_headers);
+    let Ok(Status::Complete((_, fields))) = httparse::parse_headers(block, room) else {
         return Err(DecodeError::FieldName(shortened(block)));
     };
     let mut trailers = HttpHeaders::new();
@@ -116,6 +121,19 @@ pub(crate) fn parse_scanned_trailers(block: &[u8], max_headers: usize) -> Result
         index.push(range_in(block, field.name.as_bytes()), range_in(block, field.value));
     }
     Ok(trailers)
+}
+
+/// Room for `max_headers` fields: on the stack unless the limit was raised.
+fn room<'r, 'i>(
+    on_stack: &'r mut [Header<'i>; ON_STACK],
+    on_heap: &'r mut Vec<Header<'i>>,
+    max_headers: usize,
+) -> &'r mut [Header<'i>] {
+    if let Some(room) = on_stack.get_mut(..max_headers) {
+        return room;
+    }
+    on_heap.resize(max_headers, httparse::EMPTY_HEADER);
+    on_heap
 }
 
 /// Where `part`, a slice of `whole`, lies in it.

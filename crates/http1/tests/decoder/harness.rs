@@ -22,21 +22,31 @@ pub(crate) fn check(input: &[u8], expected: &[&str]) {
 
 /// Checks one input with these limits.
 pub(crate) fn check_limited(limits: &Limits, input: &[u8], expected: &[&str]) {
-    assert_eq!(run(limits, &[input]), expected, "whole: {}", input.escape_ascii());
+    let whole = run(limits, &[input]);
+    assert_eq!(whole.lines, expected, "whole: {}", input.escape_ascii());
     let bytes: Vec<&[u8]> = input.chunks(1).collect();
-    assert_eq!(run(limits, &bytes), expected, "byte by byte: {}", input.escape_ascii());
+    assert_eq!(run(limits, &bytes), whole, "byte by byte: {}", input.escape_ascii());
     // Every cut, or those that count in an input too long for all.
     let step = 1 + input.len() / 400;
     for cut in (0..=input.len()).step_by(step) {
         let (a, b) = input.split_at(cut);
-        assert_eq!(run(limits, &[a, b]), expected, "cut at {cut}: {}", input.escape_ascii());
+        assert_eq!(run(limits, &[a, b]), whole, "cut at {cut}: {}", input.escape_ascii());
     }
 }
 
+/// What an input gave.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Outcome {
+    /// The events as the tables have them.
+    pub(crate) lines: Vec<String>,
+    /// The fields of each head, which aren't in the tables: they too must not depend on the cuts.
+    pub(crate) heads: Vec<String>,
+}
+
 /// What these pieces give, one after the other.
-pub(crate) fn run(limits: &Limits, pieces: &[&[u8]]) -> Vec<String> {
+pub(crate) fn run(limits: &Limits, pieces: &[&[u8]]) -> Outcome {
     let mut decoder = RequestDecoder::new(limits.clone());
-    let mut log = Log::default();
+    let mut log = Outcome::default();
     let mut buffer = Vec::new();
     for piece in pieces {
         buffer.extend_from_slice(piece);
@@ -55,7 +65,10 @@ pub(crate) fn run(limits: &Limits, pieces: &[&[u8]]) -> Vec<String> {
             let done = std::mem::replace(&mut buffer, rest);
             match decoded.event {
                 None => break,
-                Some(Event::Head(head)) => log.lines.push(describe(&head)),
+                Some(Event::Head(head)) => {
+                    log.lines.push(describe(&head));
+                    log.heads.push(list(&head.headers));
+                }
                 Some(Event::Data(range)) => {
                     assert!(!range.is_empty(), "data is never empty");
                     log.data(&done[range]);
@@ -73,22 +86,17 @@ pub(crate) fn run(limits: &Limits, pieces: &[&[u8]]) -> Vec<String> {
         }
     }
     match decoder.eof() {
-        Ok(None) => log.lines,
+        Ok(None) => log,
         Ok(Some(event)) => panic!("{event:?} was due"),
         Err(DecodeError::Truncated) => {
             log.lines.push("...".to_owned());
-            log.lines
+            log
         }
         Err(error) => panic!("{error:?} at the end"),
     }
 }
 
-#[derive(Default)]
-struct Log {
-    lines: Vec<String>,
-}
-
-impl Log {
+impl Outcome {
     fn data(&mut self, data: &[u8]) {
         let text = data.escape_ascii().to_string();
         match self.lines.last_mut() {
@@ -97,11 +105,11 @@ impl Log {
         }
     }
 
-    fn fail(mut self, error: &DecodeError) -> Vec<String> {
+    fn fail(mut self, error: &DecodeError) -> Self {
         let debug = format!("{error:?}");
         let name = debug.split('(').next().unwrap_or_default();
         self.lines.push(format!("!{} {name}", error.status().as_u16()));
-        self.lines
+        self
     }
 }
 

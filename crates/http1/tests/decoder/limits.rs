@@ -38,7 +38,7 @@ fn the_default_head_is_tornados() {
         let rest = len - "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n".len();
         format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(rest))
     };
-    let whole = |input: &str| crate::harness::run(&Limits::default(), &[input.as_bytes()]);
+    let whole = |input: &str| crate::harness::run(&Limits::default(), &[input.as_bytes()]).lines;
     assert_eq!(whole(&head(65_536)), GOOD);
     assert_eq!(whole(&head(65_537)), ["!431 HeadTooLarge"]);
     // RFC 9112, section 3: 8,000 bytes of request line at least.
@@ -184,7 +184,7 @@ fn chunk_lines_and_extensions() {
     let events = [HEAD, "data aa", "end"];
     check_limited(&limits, request(&body).repeat(2).as_bytes(), &[events, events].concat());
     // The defaults: 4 KiB a line, 16 KiB a body.
-    let whole = |body: String| crate::harness::run(&Limits::default(), &[request(&body).as_bytes()]);
+    let whole = |body: String| crate::harness::run(&Limits::default(), &[request(&body).as_bytes()]).lines;
     assert_eq!(whole(format!("5;ext={}\r\nhello\r\n0\r\n\r\n", "a".repeat(4000))), [HEAD, "data hello", "end"]);
     assert_eq!(whole(format!("5;ext={}\r\nhello\r\n0\r\n\r\n", "a".repeat(65_536))), [HEAD, "!400 ChunkLineTooLong"]);
     assert_eq!(whole("1;a=b\r\na\r\n".repeat(10_000)).last().unwrap(), "!400 ChunkLineTooLong");

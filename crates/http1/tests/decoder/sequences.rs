@@ -48,6 +48,19 @@ fn pipelining() {
             b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi!!",
             &["POST / 1.1 =2 close", "data hi", "end", "closed"],
         ),
+        // Each request's own `Host` is looked at, whatever the one before had.
+        (
+            b"GET /1 HTTP/1.1\r\nHost: abc\r\n\r\nGET /2 HTTP/1.1\r\nHost: ab\r\n\r\nGET /3 HTTP/1.1\r\nHost: abc\r\n\r\nGET /4 HTTP/1.1\r\nHost: ab/\r\n\r\n",
+            &["GET /1 1.1 - keep", "end", "GET /2 1.1 - keep", "end", "GET /3 1.1 - keep", "end", "!400 InvalidHost"],
+        ),
+        (
+            b"GET /1 HTTP/1.1\r\nHost: abc\r\n\r\nGET /2 HTTP/1.1\r\nHost:\r\n\r\n",
+            &["GET /1 1.1 - keep", "end", "!400 InvalidHost"],
+        ),
+        (
+            b"GET /1 HTTP/1.1\r\nHost: a-host-name-that-is-rather-long.example.com\r\n\r\nGET /2 HTTP/1.1\r\nHost: a-host-name-that-is-rather-long.example.com \r\n\r\nGET /3 HTTP/1.1\r\nHost: a-host-name-that-is-rather-lon,\r\n\r\n",
+            &["GET /1 1.1 - keep", "end", "GET /2 1.1 - keep", "end", "!400 InvalidHost"],
+        ),
         // The error comes in its turn.
         (
             b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n",
