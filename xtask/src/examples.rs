@@ -1,25 +1,25 @@
 //! `cargo xtask examples`: builds all examples, starts each, uses it once as a stranger would, and stops it.
 //!
 //! Rules: [`EXAMPLES`] is the list of them, and `tidy` compares it with the directory. A server is started on port 0 and
-//! prints its address on stdout once it listens; that line is awaited, nobody sleeps. Every wait has a deadline, and an
-//! example that fails is shown with all it printed.
+//! prints its address on stdout once it listens; that line is awaited, nobody sleeps. SIGTERM ends it with status 0. Every
+//! wait has a deadline, and an example that fails is shown with all it printed.
 
 mod client;
 mod running;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use crate::ci;
 use client::Answer;
-use running::{Exit, Running};
+use running::Running;
 
 /// An example, how to start it, what it must do.
 pub(crate) struct Example {
     pub(crate) name: &'static str,
     arguments: &'static [&'static str],
     use_once: fn(&Running) -> Result<(), String>,
-    exit: Exit,
 }
 
 /// Every file of `examples/`.
@@ -27,21 +27,18 @@ pub(crate) const EXAMPLES: &[Example] = &[
     server("hello", get),
     server("tcp_echo", tcp_echo),
     server("start_listen", get),
-    forking("start_fork", get),
-    forking("start_sockets", get),
-    Example { arguments: &["--port", "0", "--workers", "2"], ..server("start_threads", get) },
+    Example { arguments: WORKERS, ..server("start_fork", forked) },
+    Example { arguments: WORKERS, ..server("start_sockets", forked) },
+    Example { arguments: WORKERS, ..server("start_threads", get) },
     server("delegate_chain", delegate_chain),
     Example { arguments: &[], ..server("unix_echo", unix_echo) },
     server("http_playground", playground),
 ];
 
-const fn server(name: &'static str, use_once: fn(&Running) -> Result<(), String>) -> Example {
-    Example { name, arguments: &["--port", "0"], use_once, exit: Exit::CleanOrByTheSignal }
-}
+const WORKERS: &[&str] = &["--port", "0", "--workers", "2"];
 
-/// The parent of forked workers ends them all and reports success.
-const fn forking(name: &'static str, use_once: fn(&Running) -> Result<(), String>) -> Example {
-    Example { name, arguments: &["--port", "0", "--workers", "2"], use_once, exit: Exit::Clean }
+const fn server(name: &'static str, use_once: fn(&Running) -> Result<(), String>) -> Example {
+    Example { name, arguments: &["--port", "0"], use_once }
 }
 
 /// Runs the named examples, or all when none is named.
@@ -86,9 +83,11 @@ impl Example {
         if !root.join(format!("examples/{}.rs", self.name)).is_file() {
             return Err(format!("examples/{}.rs does not exist", self.name));
         }
-        let running = Running::start(&directory.join(self.name), self.arguments).map_err(|error| error.to_string())?;
+        let program = directory.join(self.name);
+        usage(&program)?;
+        let running = Running::start(&program, self.arguments).map_err(|error| error.to_string())?;
         (self.use_once)(&running)
-            .and_then(|()| running.terminate(self.exit))
+            .and_then(|()| running.terminate())
             .and_then(
                 |()| if running.output().contains("panicked at") { Err("it panicked".to_owned()) } else { Ok(()) },
             )
@@ -96,9 +95,40 @@ impl Example {
     }
 }
 
+/// `--help` tells the flags, and a flag that it doesn't tell is an error.
+fn usage(program: &Path) -> Result<(), String> {
+    let run = |flag| Command::new(program).arg(flag).output().map_err(|error| error.to_string());
+    let help = run("--help")?;
+    let told = String::from_utf8_lossy(&help.stdout).contains("--port");
+    let told = told || String::from_utf8_lossy(&help.stdout).contains("--path");
+    if !help.status.success() || !told {
+        return Err(format!("--help does not tell the flags: {help:?}"));
+    }
+    let unknown = run("--no-such-flag")?;
+    let named = String::from_utf8_lossy(&unknown.stderr).contains("--no-such-flag");
+    if unknown.status.code() == Some(2) && named { Ok(()) } else { Err(format!("--no-such-flag gave {unknown:?}")) }
+}
+
 fn get(running: &Running) -> Result<(), String> {
     let answer = client::http(running.address()?, "GET", "/", b"")?;
     expect(answer.status == 200 && !answer.body.is_empty(), "GET / gives 200 and a body", &answer)
+}
+
+/// A worker that is killed is replaced under its number, and the rest goes on.
+fn forked(running: &Running) -> Result<(), String> {
+    let answer = client::http(running.address()?, "GET", "/", b"")?;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    // "Hello from worker 1 (pid 1234)"
+    let words = text.trim_end().strip_prefix("Hello from worker ").and_then(|rest| rest.strip_suffix(")"));
+    let Some((id, pid)) = words.and_then(|words| words.split_once(" (pid ")) else {
+        return expect(false, "GET / tells the worker's number and process", &answer);
+    };
+    running::kill("KILL", pid)?;
+    let started = format!("worker {id} (pid ");
+    running.wait_for(&format!("that worker {id} was replaced"), |output| {
+        output.lines().find(|line| line.starts_with(&started) && !line.contains(pid)).map(|_| ())
+    })?;
+    get(running)
 }
 
 fn playground(running: &Running) -> Result<(), String> {
@@ -111,6 +141,14 @@ fn playground(running: &Running) -> Result<(), String> {
     expect(answer.status == 200 && answer.body.len() == 300_000, "GET /big?n=300000 gives that many bytes", &answer)?;
     let answer = client::http(address, "GET", "/sleep?ms=1", b"")?;
     expect(answer.status == 200, "GET /sleep?ms=1 gives 200", &answer)?;
+    let answer = client::http(address, "GET", "/events?n=2&ms=1", b"")?;
+    expect(answer.status == 200 && answer.body == b"data: 1\n\ndata: 2\n\n", "GET /events?n=2 gives two", &answer)?;
+    let answer = client::http(address, "HEAD", "/big?n=300000", b"")?;
+    expect(answer.status == 200 && answer.body.is_empty(), "HEAD gives no body", &answer)?;
+    let answer = client::http(address, "GET", "/big?n=much", b"")?;
+    expect(answer.status == 400, "a bad query gives 400", &answer)?;
+    let answer = client::http(address, "GET", "/echo", b"")?;
+    expect(answer.status == 405, "a wrong method gives 405", &answer)?;
     let answer = client::http(address, "GET", "/nothing", b"")?;
     expect(answer.status == 404, "anything else gives 404", &answer)
 }

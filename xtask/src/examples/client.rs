@@ -34,10 +34,11 @@ pub(crate) fn http(address: SocketAddr, method: &str, target: &str, body: &[u8])
     }
     request.extend_from_slice(b"\r\n");
     request.extend_from_slice(body);
-    exchange(address, &request).map_err(|problem| format!("{method} {target}: {problem}"))
+    let answer = exchange(address, &request).and_then(|answer| parse(&answer, method == "HEAD"));
+    answer.map_err(|problem| format!("{method} {target}: {problem}"))
 }
 
-fn exchange(address: SocketAddr, request: &[u8]) -> Result<Answer, String> {
+fn exchange(address: SocketAddr, request: &[u8]) -> Result<Vec<u8>, String> {
     let mut stream = tcp(address)?;
     stream.write_all(request).map_err(|error| format!("while sending: {error}"))?;
     let mut answer = Vec::new();
@@ -45,7 +46,7 @@ fn exchange(address: SocketAddr, request: &[u8]) -> Result<Answer, String> {
     let mut chunk = [0; 16 * 1024];
     loop {
         match stream.read(&mut chunk) {
-            Ok(0) => return parse(&answer),
+            Ok(0) => return Ok(answer),
             Ok(n) => answer.extend_from_slice(&chunk[..n]),
             Err(error) => return Err(format!("no end after {} bytes: {error}", answer.len())),
         }
@@ -86,7 +87,8 @@ pub(crate) fn unix(path: &Path) -> Result<UnixStream, String> {
     connect().map_err(|error: io::Error| format!("connecting to {}: {error}", path.display()))
 }
 
-fn parse(answer: &[u8]) -> Result<Answer, String> {
+/// `to_head`: the answer is one to HEAD, which tells about a body that doesn't follow.
+fn parse(answer: &[u8], to_head: bool) -> Result<Answer, String> {
     let shown = || String::from_utf8_lossy(&answer[..answer.len().min(300)]);
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
     let end = end.ok_or_else(|| format!("an answer without a head: {:?}", shown()))?;
@@ -100,7 +102,9 @@ fn parse(answer: &[u8]) -> Result<Answer, String> {
             key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
         })
     };
-    let body = if field("Transfer-Encoding").is_some() {
+    let body = if to_head {
+        body.to_vec()
+    } else if field("Transfer-Encoding").is_some() {
         dechunk(body).ok_or("a chunked body that is broken or cut")?
     } else {
         match field("Content-Length") {
@@ -133,10 +137,11 @@ mod tests {
 
     #[test]
     fn answers_are_taken_apart() {
-        let answer = parse(b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno").unwrap();
+        let answer = parse(b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno", false).unwrap();
         assert_eq!((answer.status, answer.body.as_slice()), (404, &b"no"[..]));
         let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\na\r\n0123456789\r\n0\r\n\r\n";
-        assert_eq!(parse(chunked).unwrap().body, b"abc0123456789");
+        assert_eq!(parse(chunked, false).unwrap().body, b"abc0123456789");
+        assert_eq!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", true).unwrap().body, b"");
     }
 
     #[test]
@@ -150,7 +155,7 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nmore",
         ];
         for answer in broken {
-            assert!(parse(answer).is_err(), "{:?}", String::from_utf8_lossy(answer));
+            assert!(parse(answer, false).is_err(), "{:?}", String::from_utf8_lossy(answer));
         }
     }
 }

@@ -5,27 +5,15 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// SIGTERM's number, the same on every platform we know.
-const SIGTERM: i32 = 15;
-
 /// Generous, since the machine may be busy: only a failure takes that long.
 const DEADLINE: Duration = Duration::from_secs(30);
-
-/// What an example's end has to look like after SIGTERM.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Exit {
-    /// Status 0.
-    Clean,
-    /// Status 0 or death by that very signal.
-    CleanOrByTheSignal,
-}
 
 /// A child process. Dropping it kills what is left of it.
 pub(crate) struct Running {
@@ -96,8 +84,8 @@ impl Running {
             .unwrap_or_else(|| Err(format!("did not print {what} within {:?}", self.deadline)))
     }
 
-    /// Sends SIGTERM and waits until it and all that it forked are gone.
-    pub(crate) fn terminate(&self, expected: Exit) -> Result<(), String> {
+    /// Sends SIGTERM and waits until it and all that it forked are gone. Its status has to be 0.
+    pub(crate) fn terminate(&self) -> Result<(), String> {
         if let Some(exit) = self.shared.lock().exit {
             return Err(format!("ended by itself with {exit}"));
         }
@@ -106,8 +94,7 @@ impl Running {
             None => format!("still runs {:?} after SIGTERM", self.deadline),
             Some(exit) => format!("ended after SIGTERM ({exit}), but a process that it forked still runs"),
         })?;
-        let by_the_signal = exit.signal() == Some(SIGTERM) && matches!(expected, Exit::CleanOrByTheSignal);
-        if exit.success() || by_the_signal { Ok(()) } else { Err(format!("ended after SIGTERM with {exit}")) }
+        if exit.success() { Ok(()) } else { Err(format!("ended after SIGTERM with {exit}")) }
     }
 }
 
@@ -162,7 +149,7 @@ impl Shared {
 }
 
 /// `target` is a process or, with a minus sign, a group. `kill` is a builtin of every shell; as a program it may be missing.
-fn kill(signal: &str, target: &str) -> Result<(), String> {
+pub(crate) fn kill(signal: &str, target: &str) -> Result<(), String> {
     let arguments = ["-c", "kill -s \"$1\" -- \"$2\"", "sh", signal, target];
     match Command::new("sh").args(arguments).stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => Ok(()),
@@ -212,7 +199,7 @@ mod tests {
     fn a_hung_example_fails_with_its_output_at_hand() {
         let running = ready("trap '' TERM; echo ready; exec sleep 600");
         assert!(running.address().unwrap_err().contains("did not print its address within"));
-        assert!(running.terminate(Exit::CleanOrByTheSignal).unwrap_err().contains("still runs"));
+        assert!(running.terminate().unwrap_err().contains("still runs"));
         assert_eq!(running.output(), "ready\n");
         assert_killed_when_dropped(running);
     }
@@ -223,28 +210,26 @@ mod tests {
         assert!(running.address().unwrap_err().contains("ended before it printed its address"));
         assert_eq!(running.output(), "no luck\n");
         running.shared.wait(DEADLINE, State::gone).unwrap();
-        assert!(running.terminate(Exit::CleanOrByTheSignal).unwrap_err().contains("by itself with exit status: 3"));
+        assert!(running.terminate().unwrap_err().contains("by itself with exit status: 3"));
     }
 
     #[test]
     fn the_exit_status_counts() {
-        let end = |script: &str, expected| {
+        let end = |script: &str| {
             let mut running = ready(script);
             running.deadline = Duration::from_secs(30);
-            running.terminate(expected)
+            running.terminate()
         };
-        let by_the_signal = "echo ready; exec sleep 600";
-        end(by_the_signal, Exit::CleanOrByTheSignal).unwrap();
-        assert!(end(by_the_signal, Exit::Clean).unwrap_err().contains("signal: 15"));
+        assert!(end("echo ready; exec sleep 600").unwrap_err().contains("signal: 15"));
         let with_status = |status| format!("trap 'kill $!; exit {status}' TERM; sleep 600 & echo ready; wait");
-        end(&with_status(0), Exit::Clean).unwrap();
-        assert!(end(&with_status(7), Exit::CleanOrByTheSignal).unwrap_err().contains("exit status: 7"));
+        end(&with_status(0)).unwrap();
+        assert!(end(&with_status(7)).unwrap_err().contains("exit status: 7"));
     }
 
     #[test]
     fn a_worker_left_behind_is_noticed_and_killed() {
         let running = ready("trap 'exit 0' TERM; sleep 600 & echo ready; wait");
-        assert!(running.terminate(Exit::Clean).unwrap_err().contains("still runs"));
+        assert!(running.terminate().unwrap_err().contains("still runs"));
         assert_killed_when_dropped(running);
     }
 
