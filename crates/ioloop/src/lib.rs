@@ -42,8 +42,8 @@
 //! Everything here is `!Send` but [`Remote`], by which other threads post callbacks. Wakers may be used anywhere.
 //!
 //! # The end of a loop
-//! [`close`](IoLoop::close), or the drop of the last handle, cancels all tasks, drops callbacks, timeouts and handlers, and
-//! closes every descriptor.
+//! [`close`](IoLoop::close), the drop of the last handle, or the end of the thread whose current loop it is, cancels all
+//! tasks, drops callbacks, timeouts and handlers, and closes every descriptor.
 //!
 //! # Differences from Tornado
 //! - `add_callback` is for the loop's own thread; [`Remote`] is the thread-safe door, so that nothing else pays for a lock.

@@ -263,6 +263,33 @@ impl<T> std::fmt::Debug for JoinHandle<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::IoLoop;
+
+    #[test]
+    fn a_closed_loop_leaves_no_queue_on_its_thread() {
+        let loops = [(); 3].map(|()| IoLoop::new().unwrap());
+        assert_eq!(READY.with_borrow(Vec::len), 3);
+        for io_loop in loops {
+            io_loop.close().unwrap();
+        }
+        assert_eq!(READY.with_borrow(Vec::len), 0);
+    }
+
+    #[test]
+    fn a_task_whose_wake_is_under_way_elsewhere_is_waited_for() {
+        let remote = IoLoop::new().unwrap().remote();
+        let tasks = Tasks::new(u64::MAX, remote.clone());
+        let handle = tasks.spawn(std::future::pending::<()>());
+        // Another thread has marked it as scheduled, and was stopped before it could hand the runnable over.
+        let under_way = tasks.pop().unwrap();
+        assert!(tasks.cancel_all(), "it is still alive");
+        assert!(!handle.is_finished());
+        remote.push_runnable(under_way);
+        assert!(tasks.cancel_all());
+        assert!(handle.is_finished());
+        assert!(!tasks.cancel_all());
+        tasks.detach_from_thread();
+    }
 
     /// What a task of this kind of future occupies besides the header of async-task.
     fn guarded_size<F: Future>(_: &F) -> usize {

@@ -258,44 +258,53 @@ fn spawn_wakeable(io_loop: &IoLoop, count: usize, dropped: &Arc<AtomicUsize>) ->
     wakers.take()
 }
 
+/// Several threads, so that one is often stopped in the middle of a wake: the close has to wait for what it will bring.
 #[test]
-fn wakers_on_another_thread_race_with_the_close() {
+fn wakers_on_other_threads_race_with_the_close() {
     const ROUNDS: usize = 1000;
-    const TASKS: usize = 6;
+    const THREADS: usize = 4;
+    const TASKS: usize = 2;
     let dropped = Arc::new(AtomicUsize::new(0));
-    let barrier = Arc::new(Barrier::new(2));
-    let (sender, receiver) = mpsc::channel::<Vec<Waker>>();
-    let worker = std::thread::spawn({
-        let barrier = barrier.clone();
-        move || {
-            for (round, wakers) in receiver.into_iter().enumerate() {
-                barrier.wait();
-                // A few more instructions each round, so that the close is met at many places.
-                for _ in 0..round % 64 {
-                    std::hint::spin_loop();
-                }
-                for (i, waker) in wakers.into_iter().enumerate() {
-                    match i % 3 {
-                        0 => waker.wake(),
-                        1 => {
-                            waker.wake_by_ref();
-                            drop(waker);
+    let barrier = Arc::new(Barrier::new(THREADS + 1));
+    let (senders, workers): (Vec<_>, Vec<_>) = (0..THREADS)
+        .map(|_| {
+            let (sender, receiver) = mpsc::channel::<Vec<Waker>>();
+            let barrier = barrier.clone();
+            let worker = std::thread::spawn(move || {
+                for (round, wakers) in receiver.into_iter().enumerate() {
+                    barrier.wait();
+                    // A few more instructions each round, so that the close is met at many places.
+                    for _ in 0..round % 64 {
+                        std::hint::spin_loop();
+                    }
+                    for (i, waker) in wakers.into_iter().enumerate() {
+                        match (round + i) % 4 {
+                            0 | 1 => waker.wake(),
+                            2 => {
+                                waker.wake_by_ref();
+                                drop(waker);
+                            }
+                            _ => drop(waker),
                         }
-                        _ => drop(waker),
                     }
                 }
-            }
-        }
-    });
-    for round in 0..ROUNDS {
+            });
+            (sender, worker)
+        })
+        .unzip();
+    for round in 1..=ROUNDS {
         let io_loop = IoLoop::new().unwrap();
-        sender.send(spawn_wakeable(&io_loop, TASKS, &dropped)).unwrap();
+        for sender in &senders {
+            sender.send(spawn_wakeable(&io_loop, TASKS, &dropped)).unwrap();
+        }
         barrier.wait();
         io_loop.close().unwrap();
-        assert_eq!(dropped.load(Ordering::Relaxed), (round + 1) * TASKS, "a future outlived its loop");
+        assert_eq!(dropped.load(Ordering::Relaxed), round * THREADS * TASKS, "a future outlived its loop");
     }
-    drop(sender);
-    worker.join().expect("no wake panics");
+    drop(senders);
+    for worker in workers {
+        worker.join().expect("no wake panics");
+    }
 }
 
 #[test]

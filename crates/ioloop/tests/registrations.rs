@@ -35,6 +35,8 @@ fn flags_start_as_assumed() {
     let (socket, _peer) = socket_pair();
     let registration = Registration::new(&io_loop, socket.as_fd(), Ready::WRITABLE).unwrap();
     assert_eq!(registration.ready(), Ready::WRITABLE);
+    registration.clear(Ready::READABLE);
+    assert_eq!(registration.ready(), Ready::WRITABLE, "only what is named is taken down");
     registration.clear(Ready::WRITABLE);
     assert_eq!(registration.ready(), Ready::NONE);
 }

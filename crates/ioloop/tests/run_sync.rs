@@ -188,7 +188,7 @@ fn other_tasks_run_on_meanwhile_and_wait_afterwards() {
     let background = io_loop.spawn({
         let count = count.clone();
         async move {
-            loop {
+            while count.get() < 100_000 {
                 count.set(count.get() + 1);
                 yield_now().await;
             }

@@ -222,7 +222,7 @@ fn a_chain_of_woken_tasks_ends_in_the_turn_that_began_it() {
 
 #[test]
 fn flush_comes_once_for_each_request_and_one_asked_for_meanwhile_comes_next_turn() {
-    let (io_loop, clock) = still_loop();
+    let (io_loop, _clock) = still_loop();
     let trace = Trace::default();
     let target = dirty(&io_loop, &trace);
     target.again.set(true);
@@ -232,7 +232,32 @@ fn flush_comes_once_for_each_request_and_one_asked_for_meanwhile_comes_next_turn
     });
     run_until_idle(&io_loop);
     assert_eq!(trace.take(), ["flush", "next turn", "flush"]);
-    assert_eq!(clock.asked(), [None], "the loop did not block before the second flush");
+}
+
+#[test]
+fn the_loop_does_not_block_while_a_stream_is_dirty() {
+    struct Twice {
+        clock: StillClock,
+        asked: Trace<usize>,
+        registration: Registration,
+    }
+    impl EventTarget for Twice {
+        fn ready(self: Rc<Self>, _: Ready) {}
+        fn flush(self: Rc<Self>) {
+            self.asked.push(self.clock.asked().len());
+            if self.asked.len() < 2 {
+                self.registration.flush_later(self.clone());
+            }
+        }
+        fn loop_closed(self: Rc<Self>) {}
+    }
+    let (io_loop, clock) = still_loop();
+    let asked = Trace::default();
+    let registration = Registration::detached(&io_loop, Ready::NONE);
+    let twice = Rc::new(Twice { clock, asked: asked.clone(), registration });
+    twice.registration.flush_later(twice.clone());
+    run_until_idle(&io_loop);
+    assert_eq!(asked.take(), [0, 0]);
 }
 
 #[test]
@@ -300,21 +325,13 @@ fn stop_ends_the_loop_before_it_polls_and_after_the_rest_of_the_turn() {
 
 #[test]
 fn stop_before_start_returns_at_once_and_is_cleared() {
-    let io_loop = IoLoop::new().unwrap();
+    let (io_loop, clock) = still_loop();
     io_loop.stop();
-    // There is nothing to wake this one: it would block for ever.
     io_loop.start().unwrap();
-
-    let reached = Rc::new(Cell::new(false));
-    io_loop.call_later(Duration::from_millis(1), {
-        let reached = reached.clone();
-        move || {
-            reached.set(true);
-            IoLoop::current().stop();
-        }
-    });
-    run_until_stopped(&io_loop);
-    assert!(reached.get(), "the request of before was served already");
+    assert_eq!(clock.asked(), [], "it did not poll");
+    // The request was served: this time the loop goes on until it is idle.
+    io_loop.start().unwrap();
+    assert_eq!(clock.asked(), [None]);
 }
 
 /// Tornado: test_reentrant.
