@@ -84,6 +84,16 @@ fn a_jumping_clock_makes_hours_pass_at_once_in_their_order() {
     }
 }
 
+/// The levels of the wheel between are all that a loop wakes up for, in an hour of waiting.
+#[test]
+fn a_far_timeout_wakes_the_loop_once_for_each_level_at_most() {
+    let clock = ManualClock::jumping();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    io_loop.run_sync(sleep(Duration::from_secs(3600))).unwrap();
+    let jumps = clock.jumps();
+    assert!(jumps.len() <= 4, "{jumps:?}");
+}
+
 #[test]
 fn a_jumping_clock_does_not_jump_over_work() {
     let clock = ManualClock::jumping();

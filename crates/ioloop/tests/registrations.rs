@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use std::task::Poll;
 
 use common::*;
-use landspout_ioloop::{EventTarget, IoLoop, LoopError, Ready, Registration};
+use landspout_ioloop::{Clock, EventTarget, IoLoop, LoopError, Ready, Registration};
 
 fn register(io_loop: &IoLoop, socket: &UnixStream) -> Rc<Registration> {
     Rc::new(Registration::new(io_loop, socket.as_fd(), Ready::NONE).unwrap())
@@ -39,6 +39,15 @@ fn flags_start_as_assumed() {
     assert_eq!(registration.ready(), Ready::WRITABLE, "only what is named is taken down");
     registration.clear(Ready::WRITABLE);
     assert_eq!(registration.ready(), Ready::NONE);
+}
+
+#[test]
+fn now_is_the_time_of_the_loops_turn() {
+    let (io_loop, clock) = still_loop();
+    let registration = Registration::detached(&io_loop, Ready::NONE);
+    clock.advance(std::time::Duration::from_secs(1));
+    run_until_idle(&io_loop);
+    assert_eq!(registration.now(), clock.monotonic());
 }
 
 #[test]
@@ -420,9 +429,11 @@ fn a_registration_that_outlives_its_loop_is_harmless() {
     io_loop.close().unwrap();
     assert!(matches!(Registration::new(&io_loop, kept.as_fd(), Ready::NONE), Err(LoopError::Closed)));
     assert!(registration.io_loop().is_some_and(|io_loop| io_loop.is_closed()));
+    let time = io_loop.now();
     drop(io_loop);
     assert!(registration.io_loop().is_none());
 
+    assert_eq!(registration.now(), time, "the loop's time outlives it");
     let target = target_of(&registration);
     registration.watch(Ready::READABLE);
     registration.raise(Ready::READABLE);
