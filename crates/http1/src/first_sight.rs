@@ -66,24 +66,25 @@ pub(crate) fn field(fields: &Fields, n: usize) -> (Range<usize>, Range<usize>) {
 /// The length of the name, behind which there is a colon.
 #[inline]
 fn name_len(line: &[u8]) -> Option<usize> {
-    let len = line.iter().position(|byte| !is_token(&[*byte]))?;
+    // Four at a time as long as that goes well, then one by one.
+    let fours =
+        line.chunks_exact(4).take_while(|four| four.iter().fold(true, |good, b| good & is_token(&[*b]))).count() * 4;
+    let len = fours + line[fours..].iter().position(|byte| !is_token(&[*byte]))?;
     (len != 0 && line[len] == b':').then_some(len)
 }
 
-/// How many bytes come before the first control character (tab included), eight at a time.
+/// How many bytes come before the first control character (tab included): eight at a time, then one by one.
 #[inline]
 fn value_len(bytes: &[u8]) -> usize {
-    let words = bytes.chunks_exact(8);
-    let tail = words.remainder();
     let mut len = 0;
-    for word in words {
+    for word in bytes.chunks_exact(8) {
         let controls = controls(word.try_into().unwrap_or_default());
         if controls != 0 {
             return len + controls.trailing_zeros() as usize / 8;
         }
         len += 8;
     }
-    len + tail.iter().position(|byte| *byte < b' ' || *byte == 0x7F).unwrap_or(tail.len())
+    len + bytes[len..].iter().take_while(|byte| **byte >= b' ' && **byte != 0x7F).count()
 }
 
 /// A number whose lowest set bit is in the first byte that is a control character; 0 if none is. Higher bits say nothing,
@@ -108,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_at_every_place_of_a_word() {
+    fn every_byte_at_every_place_of_a_value() {
         for byte in 0..=255_u8 {
             let stops = byte < b' ' || byte == 0x7F;
-            for place in 0..20 {
+            for place in 0..45 {
                 for other in [b'a', 0x80, 0xFF, b' ', 0x7E] {
-                    let mut value = [other; 20];
+                    let mut value = [other; 45];
                     value[place] = byte;
-                    assert_eq!(value_len(&value), if stops { place } else { 20 }, "{byte:#04x} at {place}");
+                    assert_eq!(value_len(&value), if stops { place } else { 45 }, "{byte:#04x} at {place}");
                 }
             }
         }

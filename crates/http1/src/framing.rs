@@ -42,9 +42,14 @@ const RARE: u8 = 1 << Kind::Expect as u8
     | 1 << Kind::ContentLength as u8
     | 1 << Kind::TransferEncoding as u8;
 
-/// Which of them `name`, a token, is. The length decides nearly always.
+/// Which of them `name`, a token, is. The length decides mostly.
 #[inline]
 pub(crate) fn kind(name: &[u8]) -> Kind {
+    const LENGTHS: u32 = 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 14 | 1 << 17;
+    if name.len() < 32 && LENGTHS >> name.len() & 1 != 0 { kind_by_length(name) } else { Kind::Other }
+}
+
+fn kind_by_length(name: &[u8]) -> Kind {
     match name.len() {
         4 if is(name, b"host") => Kind::Host,
         4 if is(name, b"date") => Kind::Date,
