@@ -6,13 +6,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use landspout_http1::{RequestHead, ResponseEncoder};
 use landspout_httputil::{
     HttpConnection, HttpHeaders, HttpOutputError, RequestContext, ResponseStartLine, ServerConnectionId, StatusCode,
 };
-use landspout_ioloop::{Deadline, IoLoop};
+use landspout_ioloop::Deadline;
 use landspout_iostream::{IoStream, StreamError};
 
 use crate::date::{DateCache, HttpDate};
@@ -30,6 +30,15 @@ pub(crate) struct Link {
     pub(crate) id: ServerConnectionId,
     /// Of what the connection waits for now: the next request, the rest of a head, the body, the peer's goodbye.
     pub(crate) deadline: Deadline,
+}
+
+impl Link {
+    #[inline]
+    pub(crate) fn date(&self, cache: &DateCache) -> HttpDate {
+        // Without a loop there is no time of day, and nothing can be sent that would tell it.
+        let wall = || self.stream.io_loop().map_or(SystemTime::UNIX_EPOCH, |io_loop| io_loop.wall_time());
+        cache.get(self.stream.now(), wall)
+    }
 }
 
 /// One exchange on a server's connection: the request's answer leaves through it. Tornado's `HTTP1Connection`.
@@ -71,22 +80,26 @@ impl Http1Connection {
         }
     }
 
+    /// From here on its exchanges are those of `link`.
+    pub(crate) fn take_up(exchange: &mut Rc<Self>, link: Rc<Link>) {
+        if let Some(this) = Rc::get_mut(exchange) {
+            this.link = Some(link);
+        }
+    }
+
     /// Begins the exchange of a request: in the old one's memory, unless the application kept that.
     #[inline]
-    pub(crate) fn begin(exchange: &mut Rc<Self>, link: &Rc<Link>, head: &RequestHead, keep_alive: bool) {
-        let mut encoder = ResponseEncoder::for_request(head);
-        if !keep_alive {
-            encoder.close_after();
-        }
+    pub(crate) fn begin(exchange: &mut Rc<Self>, head: &RequestHead, keep_alive: bool, now: Instant) {
         if Rc::get_mut(exchange).is_none() {
-            *exchange = Rc::new(Self::vacant(exchange.date.clone()));
+            Self::replace(exchange);
         }
         if let Some(this) = Rc::get_mut(exchange) {
-            if this.link.is_none() {
-                this.link = Some(link.clone());
+            let encoder = this.encoder.get_mut();
+            *encoder = ResponseEncoder::for_request(head);
+            if !keep_alive {
+                encoder.close_after();
             }
-            *this.encoder.get_mut() = encoder;
-            this.started.set(link.stream.io_loop().map(|io_loop| io_loop.now()));
+            this.started.set(Some(now));
             this.ended.set(None);
             this.body_timeout.set(None);
             this.max_body_size.set(None);
@@ -95,6 +108,13 @@ impl Http1Connection {
                 drop((this.pump.take(), this.close_callback.take()));
             }
         }
+    }
+
+    #[cold]
+    fn replace(exchange: &mut Rc<Self>) {
+        let mut successor = Self::vacant(exchange.date.clone());
+        successor.link = exchange.link.clone();
+        *exchange = Rc::new(successor);
     }
 
     /// Lets go of the connection, so that a pooled exchange keeps nothing of it alive.
@@ -160,8 +180,9 @@ impl Http1Connection {
         self.link.as_ref().expect("an exchange that is in use has its connection")
     }
 
-    fn end(&self, now: Instant) {
-        self.ended.set(Some(now));
+    #[inline]
+    fn end(&self) {
+        self.ended.set(Some(self.link().stream.now()));
         // Nobody will call it, and as a rule it holds a handle of this exchange, which would never go.
         drop(self.close_callback.take());
         if let Some(pump) = self.pump.take() {
@@ -169,8 +190,9 @@ impl Http1Connection {
         }
     }
 
-    fn io_loop(&self) -> Result<IoLoop, HttpOutputError> {
-        self.link().stream.io_loop().ok_or(HttpOutputError::Closed)
+    #[inline]
+    fn date(&self) -> HttpDate {
+        self.link().date(&self.date)
     }
 
     /// Frames one piece and hands it to the stream, all or nothing.
@@ -200,7 +222,7 @@ impl HttpConnection for Http1Connection {
         headers: &HttpHeaders,
         chunk: &[u8],
     ) -> Result<(), HttpOutputError> {
-        let date = self.date.get(&self.io_loop()?);
+        let date = self.date();
         let mut encoder = self.encoder.borrow_mut();
         let compose = |out: &mut Vec<u8>| {
             let start = out.len();
@@ -223,7 +245,6 @@ impl HttpConnection for Http1Connection {
     }
 
     fn finish(&self) -> Result<(), HttpOutputError> {
-        let now = self.io_loop()?.now();
         let stream = &self.link().stream;
         let mut encoder = self.encoder.borrow_mut();
         match stream.write_with(0, |out| encoder.finish(out)).map_err(output_error)? {
@@ -232,13 +253,13 @@ impl HttpConnection for Http1Connection {
                 // The peer waits for bytes that never come: only a cut tells it.
                 drop(encoder);
                 stream.close();
-                self.end(now);
+                self.end();
                 return Err(error);
             }
             Err(error) => return Err(error),
         }
         drop(encoder);
-        self.end(now);
+        self.end();
         Ok(())
     }
 
@@ -248,13 +269,12 @@ impl HttpConnection for Http1Connection {
         headers: &HttpHeaders,
         body: &[u8],
     ) -> Result<(), HttpOutputError> {
-        let io_loop = self.io_loop()?;
-        let date = self.date.get(&io_loop);
+        let date = self.date();
         let mut encoder = self.encoder.borrow_mut();
         let compose = |out: &mut Vec<u8>| encoder.response(start_line, headers, body, &date, out);
         self.link().stream.write_with(body.len(), compose).map_err(output_error)??;
         drop(encoder);
-        self.end(io_loop.now());
+        self.end();
         Ok(())
     }
 
@@ -275,9 +295,8 @@ impl HttpConnection for Http1Connection {
     }
 
     fn elapsed(&self) -> Duration {
-        let now = self.ended.get().or_else(|| self.io_loop().ok().map(|io_loop| io_loop.now()));
-        let Some((now, started)) = now.zip(self.started.get()) else { return Duration::ZERO };
-        now.saturating_duration_since(started)
+        let now = self.ended.get().unwrap_or_else(|| self.link().stream.now());
+        self.started.get().map_or(Duration::ZERO, |started| now.saturating_duration_since(started))
     }
 
     fn context(&self) -> &RequestContext {

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime};
 
 use landspout_httputil::imf_fixdate;
-use landspout_ioloop::IoLoop;
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (IMF-fixdate, RFC 9110, section 5.6.7).
 pub(crate) type HttpDate = [u8; 29];
@@ -20,11 +19,11 @@ impl DateCache {
         Self { text: Cell::new(*b"Thu, 01 Jan 1970 00:00:00 GMT"), valid_until: Cell::new(None) }
     }
 
+    /// The date at `now`. `wall` is asked for the time of day once a second.
     #[inline]
-    pub(crate) fn get(&self, io_loop: &IoLoop) -> HttpDate {
-        let now = io_loop.now();
+    pub(crate) fn get(&self, now: Instant, wall: impl FnOnce() -> SystemTime) -> HttpDate {
         if self.valid_until.get().is_none_or(|until| now >= until) {
-            self.format(now, io_loop.wall_time());
+            self.format(now, wall());
         }
         self.text.get()
     }
@@ -40,7 +39,7 @@ impl DateCache {
 
 #[cfg(test)]
 mod tests {
-    use landspout_ioloop::ManualClock;
+    use landspout_ioloop::{IoLoop, ManualClock};
 
     use super::*;
 
@@ -51,12 +50,12 @@ mod tests {
         let io_loop = IoLoop::with_clock(clock.clone());
         let turn = || io_loop.run_sync(async {}).unwrap();
         let date = DateCache::new();
-        assert_eq!(&date.get(&io_loop), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(&date.get(io_loop.now(), || io_loop.wall_time()), b"Sun, 06 Nov 1994 08:49:37 GMT");
         clock.advance(Duration::from_millis(599));
         turn();
-        assert_eq!(&date.get(&io_loop), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(&date.get(io_loop.now(), || io_loop.wall_time()), b"Sun, 06 Nov 1994 08:49:37 GMT");
         clock.advance(Duration::from_millis(1));
         turn();
-        assert_eq!(&date.get(&io_loop), b"Sun, 06 Nov 1994 08:49:38 GMT");
+        assert_eq!(&date.get(io_loop.now(), || io_loop.wall_time()), b"Sun, 06 Nov 1994 08:49:38 GMT");
     }
 }

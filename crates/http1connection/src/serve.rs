@@ -7,7 +7,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use landspout_http1::{BodyLength, DecodeError, Event, Limits, RequestDecoder, RequestHead};
 use landspout_httputil::{
@@ -56,13 +56,14 @@ where
 }
 
 /// Serves what comes until the connection falls idle or ends.
-async fn serve<D>(core: &Core<D>, link: &Rc<Link>, desk: &Desk, decoder: &mut RequestDecoder) -> Outcome
+async fn serve<D>(core: &Core<D>, shared: &Rc<Link>, desk: &Desk, decoder: &mut RequestDecoder) -> Outcome
 where
     D: HttpServerConnectionDelegate,
 {
+    let link = &**shared;
     let mut served = 0;
     loop {
-        let head = match decode(link, decoder) {
+        let head = match decode_here(link, decoder) {
             Ok(Some(Event::Head(head))) => head,
             Ok(_) => match more_of_head(core, link, decoder).await {
                 Ok(()) => continue,
@@ -75,30 +76,34 @@ where
         };
         link.deadline.clear();
         let outcome = 'request: {
-            let exchange = desk.begin(link, &head, head.keep_alive && !core.params.no_keep_alive);
+            let keep_alive = head.keep_alive && !core.params.no_keep_alive;
+            let exchange = desk.begin(&head, keep_alive, link.stream.now());
             let request = Request { core, link, exchange: &exchange };
-            let mut delegate = core.delegate.start_request(link.id, exchange.clone());
-            let RequestHead { start_line, headers, body, expect_continue, .. } = head;
-            let received = watch(link, &exchange, delegate.headers_received(start_line, headers)).await;
-            if let Err(outcome) = request.check(received) {
-                break 'request request.broken_off(&mut delegate, outcome);
-            }
-            if body != BodyLength::None {
-                match request.receive_body(decoder, expect_continue, &mut delegate).await {
-                    Ok(Received::Whole) => {}
-                    Ok(Received::Answered) => break 'request request.conclude(),
-                    Ok(Received::AnsweredUnread) => break 'request Outcome::Linger,
-                    Err(outcome) => break 'request request.broken_off(&mut delegate, outcome),
+            // A scope of its own: to drop the delegate where it is costs less than to move it into a `drop`.
+            {
+                let mut delegate = core.delegate.start_request(link.id, exchange.clone());
+                let RequestHead { start_line, headers, body, expect_continue, .. } = head;
+                let received = watch(link, &exchange, delegate.headers_received(start_line, headers)).await;
+                if let Err(outcome) = request.check(received) {
+                    break 'request request.broken_off(&mut delegate, outcome);
+                }
+                if body != BodyLength::None {
+                    match request.receive_body(decoder, expect_continue, &mut delegate).await {
+                        Ok(Received::Whole) => {}
+                        Ok(Received::Answered) => break 'request request.conclude(),
+                        Ok(Received::AnsweredUnread) => break 'request Outcome::Linger,
+                        Err(outcome) => break 'request request.broken_off(&mut delegate, outcome),
+                    }
+                }
+                match watch(link, &exchange, delegate.finish()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => break 'request request.end(request.failed(&*error)),
+                    Err(Gone) => break 'request request.broken_off(&mut delegate, Outcome::Cut),
                 }
             }
-            match watch(link, &exchange, delegate.finish()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => break 'request request.end(request.failed(&*error)),
-                Err(Gone) => break 'request request.broken_off(&mut delegate, Outcome::Cut),
-            }
-            drop(delegate);
             if !exchange.is_finished() {
-                break 'request await_response(link, desk, exchange).await;
+                desk.leave(shared.clone());
+                break 'request await_response(link, exchange).await;
             }
             request.conclude()
         };
@@ -156,14 +161,18 @@ async fn fill(link: &Link, unless_pending: bool) -> Filled {
 }
 
 fn answer_unread<D>(core: &Core<D>, link: &Link, status: StatusCode) -> Outcome {
-    let Some(io_loop) = link.stream.io_loop() else { return Outcome::Cut };
-    refuse_unread(link, &core.date.get(&io_loop), status);
+    refuse_unread(link, &link.date(&core.date), status);
     Outcome::Linger
 }
 
 /// One step of the decoder over what is buffered. Data is left in the buffer, for whoever handles the event.
-#[inline]
 fn decode(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, DecodeError> {
+    decode_here(link, decoder)
+}
+
+/// [`decode`] without a call, for the one place that every request passes.
+#[inline(always)]
+fn decode_here(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, DecodeError> {
     link.stream.parse_buffered(|buffered| match decoder.decode(buffered) {
         Ok(decoded) => {
             let behind_data = match &decoded.event {
@@ -186,8 +195,7 @@ struct Request<'a, D> {
 /// The delegate is gone and the response isn't complete: somebody kept the exchange, and will finish it or let it go. Then its
 /// drop answers.
 #[cold]
-async fn await_response(link: &Link, desk: &Desk, exchange: Rc<Http1Connection>) -> Outcome {
-    desk.leave();
+async fn await_response(link: &Link, exchange: Rc<Http1Connection>) -> Outcome {
     exchange.leave_to_the_application();
     let kept = Rc::downgrade(&exchange);
     drop(exchange);
@@ -362,13 +370,9 @@ where
     }
 }
 
-fn now(link: &Link) -> Option<Instant> {
-    link.stream.io_loop().map(|io_loop| io_loop.now())
-}
-
 fn set_deadline(link: &Link, timeout: Option<Duration>) {
-    if let (Some(now), Some(timeout)) = (now(link), timeout) {
-        link.deadline.set(now + timeout);
+    if let Some(timeout) = timeout {
+        link.deadline.set(link.stream.now() + timeout);
     }
 }
 

@@ -158,8 +158,8 @@ where
     }
 
     fn deadline_in(&self, timeout: Option<Duration>) {
-        if let (Some(timeout), Some(now)) = (timeout, self.now()) {
-            self.link.deadline.set(now + timeout);
+        if let Some(timeout) = timeout {
+            self.link.deadline.set(self.link.stream.now() + timeout);
         }
     }
 
@@ -172,8 +172,7 @@ where
     }
 
     fn linger(&mut self, until: Instant) {
-        let silence_ends = self.now().map_or(until, |now| now + LINGER_SILENCE);
-        self.link.deadline.set(silence_ends.min(until));
+        self.link.deadline.set((self.link.stream.now() + LINGER_SILENCE).min(until));
         self.phase = Phase::Lingering { until };
     }
 
@@ -190,10 +189,6 @@ where
         }
         cx.waker().wake_by_ref();
         self.link.deadline.poll_expired(cx)
-    }
-
-    fn now(&self) -> Option<Instant> {
-        self.link.stream.io_loop().map(|io_loop| io_loop.now())
     }
 }
 
@@ -238,8 +233,7 @@ where
                         Poll::Ready(Ok(())) if this.link.stream.shutdown_write_now().is_ok() => {}
                         _ => return Poll::Ready(()),
                     }
-                    let Some(now) = this.now() else { return Poll::Ready(()) };
-                    this.linger(now + LINGER);
+                    this.linger(this.link.stream.now() + LINGER);
                     continue;
                 }
                 Phase::Lingering { until } => {

@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use landspout_http1::RequestHead;
 use landspout_httputil::StatusCode;
@@ -53,25 +54,29 @@ impl Desk {
 
     /// The worker's side: waits for a connection to serve.
     pub(crate) async fn next_job(&self) -> Rc<Link> {
-        poll_fn(|_| match self.job.take() {
+        let link = poll_fn(|_| match self.job.take() {
             Some(link) => Poll::Ready(link),
             // Whoever brings a job polls the worker; no waker is needed.
             None => Poll::Pending,
         })
-        .await
+        .await;
+        Http1Connection::take_up(&mut self.exchange.borrow_mut(), link.clone());
+        link
     }
 
     /// The worker's side: begins an exchange.
     #[inline]
-    pub(crate) fn begin(&self, link: &Rc<Link>, head: &RequestHead, keep_alive: bool) -> Rc<Http1Connection> {
+    pub(crate) fn begin(&self, head: &RequestHead, keep_alive: bool, now: Instant) -> Rc<Http1Connection> {
         let mut exchange = self.exchange.borrow_mut();
-        Http1Connection::begin(&mut exchange, link, head, keep_alive);
+        Http1Connection::begin(&mut exchange, head, keep_alive, now);
         exchange.clone()
     }
 
     /// The worker's side: lets go of the exchange under way, which the application keeps.
-    pub(crate) fn leave(&self) {
-        Http1Connection::vacate(&mut self.exchange.borrow_mut());
+    pub(crate) fn leave(&self, link: Rc<Link>) {
+        let mut exchange = self.exchange.borrow_mut();
+        Http1Connection::vacate(&mut exchange);
+        Http1Connection::take_up(&mut exchange, link);
     }
 
     /// The worker's side: hands the connection back.
