@@ -29,8 +29,8 @@ fn main() -> Result<(), support::Failure> {
     let arguments = support::Arguments::read("Prints each call of the delegate chain.", &[support::PORT]);
     let server = HttpServer::with_delegate(Chain);
     server.listen(arguments.port(), None)?;
-    support::announce("http", &server.addresses());
     support::stop_on_signals()?;
+    support::announce("http", &server.addresses());
     IoLoop::current().start()?;
     Ok(())
 }

@@ -19,8 +19,8 @@ fn main() -> Result<(), support::Failure> {
         request.write_response(StatusCode::OK, &PLAIN, "Hello, World!")
     });
     server.listen(arguments.port(), None)?;
-    support::announce("http", &server.addresses());
     support::stop_on_signals()?;
+    support::announce("http", &server.addresses());
     IoLoop::current().start()?;
     Ok(())
 }

@@ -36,7 +36,7 @@ use landspout::httpserver::{
 use landspout::ioloop::{IoLoop, sleep};
 use landspout::process::task_id;
 use landspout::tcpserver::start_threads;
-use support::{Arguments, Flag};
+use support::{Arguments, Failure, Flag};
 
 const PLAIN: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "text/plain")]);
 const BINARY: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "application/octet-stream")]);
@@ -47,36 +47,43 @@ const EVENTS: HttpHeaders =
 const PIECE_SIZE: usize = 64 * 1024;
 static PIECE: [u8; PIECE_SIZE] = [b'x'; PIECE_SIZE];
 
-fn main() -> Result<(), support::Failure> {
+fn main() -> Result<(), Failure> {
     let arguments = Arguments::read("A server to try things on.", FLAGS);
     let (port, address) = (arguments.port(), arguments.text("--address"));
     let workers = arguments.value("--workers").unwrap_or(1);
     let threads = arguments.value("--threads").unwrap_or(1);
     let options = options(&arguments);
+    match (workers, threads) {
+        (_, 1) => in_processes(workers, port, address, options),
+        (1, _) => on_threads(threads, port, address, options),
+        _ => support::wrong_usage("--workers and --threads: choose one of them"),
+    }
+}
 
-    // Keeps what serves until the end.
-    let _serving: Box<dyn std::any::Any> = if threads == 1 {
-        let server = options.delegate(Playground);
-        server.bind(port, address)?;
-        support::announce("http", &server.addresses());
-        server.start(workers)?;
-        if let Some(id) = task_id() {
-            println!("worker {id} (pid {}) serves", std::process::id());
-        }
-        Box::new(server)
-    } else if workers == 1 {
-        let threads = start_threads(threads, port, address, move |_number, sockets| {
-            let server = options.clone().delegate(Playground);
-            server.add_sockets(sockets)?;
-            Ok(server)
-        })?;
-        support::announce("http", threads.addresses());
-        Box::new(threads)
-    } else {
-        support::wrong_usage("--workers and --threads: choose one of them")
-    };
+fn in_processes(workers: usize, port: u16, address: Option<&str>, options: HttpServerOptions) -> Result<(), Failure> {
+    let server = options.delegate(Playground);
+    server.bind(port, address)?;
+    support::announce("http", &server.addresses());
+    server.start(workers)?;
+    if let Some(id) = task_id() {
+        println!("worker {id} (pid {}) serves", std::process::id());
+    }
     support::stop_on_signals()?;
     IoLoop::current().start()?;
+    Ok(())
+}
+
+fn on_threads(threads: usize, port: u16, address: Option<&str>, options: HttpServerOptions) -> Result<(), Failure> {
+    support::stop_on_signals()?;
+    let threads = start_threads(threads, port, address, move |_number, sockets| {
+        let server = options.clone().delegate(Playground);
+        server.add_sockets(sockets)?;
+        Ok(server)
+    })?;
+    support::announce("http", threads.addresses());
+    IoLoop::current().start()?;
+    threads.stop();
+    threads.join();
     Ok(())
 }
 

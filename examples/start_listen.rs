@@ -21,8 +21,8 @@ fn main() -> Result<(), support::Failure> {
     });
     // Binds and accepts, on every address of every family. May be called again for another port.
     server.listen(arguments.port(), None)?;
-    support::announce("http", &server.addresses());
     support::stop_on_signals()?;
+    support::announce("http", &server.addresses());
     IoLoop::current().start()?;
     Ok(())
 }

@@ -20,7 +20,9 @@ fn main() -> Result<(), support::Failure> {
     let about = "Starts a server on several threads, each with a loop of its own.";
     let arguments = support::Arguments::read(about, &[support::PORT, support::WORKERS]);
 
-    // Runs on each thread, which keeps what it returns: the server.
+    // This thread only waits for a signal, on a loop of its own.
+    support::stop_on_signals()?;
+    // The closure runs on each of the others, which keep what it returns: the server.
     let threads = start_threads(arguments.workers(), arguments.port(), None, |number, sockets| {
         let me = format!("thread {number} (pid {})", std::process::id());
         println!("{me} serves");
@@ -32,9 +34,6 @@ fn main() -> Result<(), support::Failure> {
         Ok(server)
     })?;
     support::announce("http", threads.addresses());
-
-    // This thread only waits for a signal.
-    support::stop_on_signals()?;
     IoLoop::current().start()?;
     threads.stop();
     threads.join();

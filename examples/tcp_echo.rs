@@ -34,8 +34,8 @@ fn main() -> Result<(), support::Failure> {
         Ok(())
     });
     server.listen(arguments.port(), None)?;
-    support::announce("tcp", &server.addresses());
     support::stop_on_signals()?;
+    support::announce("tcp", &server.addresses());
     IoLoop::current().start()?;
     Ok(())
 }

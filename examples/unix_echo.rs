@@ -36,8 +36,8 @@ fn main() -> Result<(), support::Failure> {
         }
     });
     server.add_socket(bind_unix_socket(&path)?)?;
-    println!("{}", path.display());
     support::stop_on_signals()?;
+    println!("{}", path.display());
     IoLoop::current().start()?;
     // The file outlives its listener. One that a crash left behind is replaced by the next bind to it.
     server.stop();
