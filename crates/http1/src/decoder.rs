@@ -18,6 +18,7 @@ use landspout_httputil::HttpHeaders;
 use crate::chunked::{ChunkedDecoder, Found};
 use crate::error::DecodeError;
 use crate::event::{Decoded, Event, RequestHead};
+use crate::first_sight;
 use crate::framing::{BodyLength, KnownHost, RequestFraming};
 use crate::head::{self, Parsed};
 use crate::limits::Limits;
@@ -207,7 +208,7 @@ impl RequestDecoder {
         if !self.head_begun && matches!(input.first(), Some(byte) if *byte > b'\r') {
             let max = self.limits.max_headers;
             let (storage, host) = (&mut self.storage, &mut self.host);
-            if let Some(parsed) = head::parse_usual_request(input, self.short_head, max, storage, host) {
+            if let Some(parsed) = first_sight::read(input, self.short_head, max, storage, host) {
                 return Ok(self.begin(0, parsed?));
             }
         }

@@ -1,66 +1,87 @@
 //! The usual head, whole at first sight: found and taken apart in one pass.
 //!
 //! Rules: what this file takes is well formed, and it takes nearly every head that is; a head that is cut, wrong, long, or
-//! merely odd (many fields, tabs, whitespace at the end of a line) it leaves to `scan.rs` and `head.rs`, which know
+//! merely odd (another target than a path, tabs, whitespace at the end of a line) it leaves to `scan.rs` and `head.rs`, which know
 //! everything. The tests feed each input whole and in pieces, so that one way is checked against the other.
 
-use std::ops::Range;
+use landspout_httputil::{HeaderIndex, HttpHeaders, is_token};
 
-use landspout_httputil::is_token;
+use crate::error::DecodeError;
+use crate::framing::{KnownHost, RequestFields, kind};
+use crate::head::{Parsed, method_of};
+use crate::request_line::{self, TargetForm};
 
-use crate::request_line::{self, RequestLine};
-
-/// More fields are odd.
-pub(crate) const MAX_FIELDS: usize = 24;
-
-/// Start and end of each name, then of its value. 16 bits are enough for a head that isn't long.
-pub(crate) type Fields = [[u16; 4]; MAX_FIELDS];
-
-/// A head at the start of an input.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Head {
-    pub(crate) line: RequestLine,
-    /// With the blank line.
-    pub(crate) len: usize,
-    /// How many fields there are.
-    pub(crate) count: usize,
+/// Stores the head at the start of `input`; `None` if it is not a usual one, has more than `max_size` bytes or more than
+/// `max_headers` fields. The storage holds rubbish then.
+#[inline]
+pub(crate) fn read(
+    input: &[u8],
+    max_size: usize,
+    max_headers: usize,
+    storage: &mut HttpHeaders,
+    hosts: &mut KnownHost,
+) -> Option<Result<Parsed, DecodeError>> {
+    let input = &input[..input.len().min(max_size)];
+    let line = request_line::parse(input)?;
+    if line.form != TargetForm::Origin {
+        return None;
+    }
+    let mut index = storage.begin(max_size.min(256));
+    let mut seen = RequestFields::default();
+    let end = read_fields(input, line.len(), max_headers, &mut index, &mut seen)?;
+    let head = &input[..end];
+    let method = line.method(head);
+    let count = index.len();
+    let field = |n| {
+        let (name, value) = index.field(n).unwrap_or_default();
+        (&head[name], &head[value])
+    };
+    let framing = match seen.conclude(method, line.http11, count, field, hosts) {
+        Ok(framing) => framing,
+        Err(error) => return Some(Err(error)),
+    };
+    index.set_request_line(method_of(method), line.target(), line.version());
+    index.set_bytes(head);
+    Some(Ok(Parsed { len: end, target: line.form, framing }))
 }
 
-/// Reads the head at the start of `input`; `None` if it is not a usual one, has more than `max_size` bytes or more than
-/// `max_headers` fields.
+/// Notes the fields from `at` on. Gives the position behind the blank line.
 #[inline]
-pub(crate) fn read(input: &[u8], max_size: usize, max_headers: usize, fields: &mut Fields) -> Option<Head> {
-    // Nothing behind this is looked at, so every offset fits.
-    let input = &input[..input.len().min(max_size).min(u16::MAX.into())];
-    let line = request_line::parse(input)?;
-    let mut at = line.len();
-    for count in 0..=max_headers {
-        let rest = &input[at..];
+fn read_fields(
+    input: &[u8],
+    mut at: usize,
+    max_headers: usize,
+    index: &mut HeaderIndex<'_>,
+    seen: &mut RequestFields,
+) -> Option<usize> {
+    let mut count = 0;
+    loop {
+        let rest = input.get(at..)?;
         if rest.first_chunk() == Some(b"\r\n") {
-            return Some(Head { line, len: at + 2, count });
+            return Some(at + 2);
         }
-        let name_end = at + name_len(rest)?;
-        let mut value = name_end + 1;
-        if input.get(value) == Some(&b' ') {
-            value += 1;
-        }
-        let value_end = value + value_len(&input[value..]);
-        // Whitespace around the value is odd, and so is a line that doesn't end here.
-        let ends = input[value_end..].first_chunk() == Some(b"\r\n");
-        if !ends || input[value] == b' ' || input[value_end - 1] == b' ' && value != value_end {
+        if count == max_headers {
             return None;
         }
-        *fields.get_mut(count)? = [at, name_end, value, value_end].map(|offset| offset as u16);
-        at = value_end + 2;
+        let name_len = name_len(rest)?;
+        let (name, rest) = rest.split_at(name_len);
+        // Behind the colon, which `name_len` saw.
+        let mut start = at + name_len + 1;
+        let mut value = rest.get(1..)?;
+        if let [b' ', behind @ ..] = value {
+            (start, value) = (start + 1, behind);
+        }
+        let value_len = value_len(value);
+        let (value, rest) = value.split_at(value_len);
+        // A line that doesn't end here is odd, and so is whitespace around the value.
+        if rest.first_chunk() != Some(b"\r\n") || value.first() == Some(&b' ') || value.last() == Some(&b' ') {
+            return None;
+        }
+        seen.see_name(kind(name), count);
+        index.push(at..at + name_len, start..start + value_len);
+        at = start + value_len + 2;
+        count += 1;
     }
-    None
-}
-
-/// Where name and value of a field lie.
-#[inline]
-pub(crate) fn field(fields: &Fields, n: usize) -> (Range<usize>, Range<usize>) {
-    let [name, name_end, value, value_end] = fields[n].map(usize::from);
-    (name..name_end, value..value_end)
 }
 
 /// The length of the name, behind which there is a colon.
@@ -105,7 +126,7 @@ mod tests {
     use super::*;
 
     fn usual(input: &[u8], max_size: usize, max_headers: usize) -> bool {
-        read(input, max_size, max_headers, &mut [[0; 4]; MAX_FIELDS]).is_some()
+        read(input, max_size, max_headers, &mut HttpHeaders::new(), &mut KnownHost::default()).is_some()
     }
 
     #[test]
@@ -141,7 +162,7 @@ mod tests {
         ] {
             assert!(!takes(odd), "{odd:?}");
         }
-        assert!(takes(&"A: b\r\n".repeat(MAX_FIELDS)) && !takes(&"A: b\r\n".repeat(MAX_FIELDS + 1)));
+        assert!(takes(&"A: b\r\n".repeat(100)) && !takes(&"A: b\r\n".repeat(101)));
         let whole = b"GET / HTTP/1.1\r\nHost: a\r\nB: c\r\n\r\nX";
         for max in 0..=whole.len() {
             assert_eq!(usual(whole, max, 2), max >= whole.len() - 1);

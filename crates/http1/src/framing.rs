@@ -46,12 +46,17 @@ const RARE: u8 = 1 << Kind::Expect as u8
 #[inline]
 pub(crate) fn kind(name: &[u8]) -> Kind {
     const LENGTHS: u32 = 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 14 | 1 << 17;
-    if name.len() < 32 && LENGTHS >> name.len() & 1 != 0 { kind_by_length(name) } else { Kind::Other }
+    match name.len() {
+        // In every request, and usually first.
+        4 if is(name, b"host") => Kind::Host,
+        len if len < 32 && LENGTHS >> len & 1 != 0 => kind_by_length(name),
+        _ => Kind::Other,
+    }
 }
 
+#[inline(never)]
 fn kind_by_length(name: &[u8]) -> Kind {
     match name.len() {
-        4 if is(name, b"host") => Kind::Host,
         4 if is(name, b"date") => Kind::Date,
         6 if is(name, b"expect") => Kind::Expect,
         7 if is(name, b"upgrade") => Kind::Upgrade,
@@ -107,6 +112,14 @@ impl RequestFraming {
 }
 
 impl RequestFields {
+    /// Notes the kind of the field number `at`.
+    #[inline]
+    pub(crate) fn see_name(&mut self, kind: Kind, at: usize) {
+        if kind != Kind::Other {
+            self.see(kind, at);
+        }
+    }
+
     /// Notes that the field number `at` is of that kind.
     #[inline]
     pub(crate) fn see(&mut self, kind: Kind, at: usize) {

@@ -11,7 +11,6 @@ use httparse::{Header, Status};
 use landspout_httputil::{HttpHeaders, Method};
 
 use crate::error::{DecodeError, shortened};
-use crate::first_sight;
 use crate::framing::{Kind, KnownHost, RequestFields, RequestFraming, is_forbidden_trailer, kind};
 use crate::request_line::{self, RequestLine, TargetForm};
 
@@ -24,20 +23,6 @@ pub(crate) struct Parsed {
     pub(crate) len: usize,
     pub(crate) target: TargetForm,
     pub(crate) framing: RequestFraming,
-}
-
-/// Stores the head at the start of `input` if it is a usual one of at most `max_size` bytes.
-#[inline]
-pub(crate) fn parse_usual_request(
-    input: &[u8],
-    max_size: usize,
-    max_headers: usize,
-    storage: &mut HttpHeaders,
-    hosts: &mut KnownHost,
-) -> Option<Result<Parsed, DecodeError>> {
-    let mut fields = [[0; 4]; first_sight::MAX_FIELDS];
-    let head = first_sight::read(input, max_size, max_headers, &mut fields)?;
-    Some(store(&input[..head.len], head.line, head.count, |n| first_sight::field(&fields, n), storage, hosts))
 }
 
 /// Stores a head that `scan.rs` found complete and well formed.
@@ -62,7 +47,6 @@ pub(crate) fn parse_scanned_request(
 }
 
 /// Copies a head into the storage and notes where its parts are.
-#[inline(always)]
 fn store(
     head: &[u8],
     line: RequestLine,
@@ -91,18 +75,22 @@ fn store(
         (&head[name], &head[value])
     };
     let framing = seen.conclude(method, line.http11, count, bytes_of, hosts)?;
-    // The line was checked, so no method falls back.
-    let method = match method {
-        b"GET" => Method::GET,
-        b"POST" => Method::POST,
-        _ => Method::from_bytes(method).unwrap_or_default(),
-    };
-    index.set_request_line(method, line.target(), line.version());
+    index.set_request_line(method_of(method), line.target(), line.version());
     if let (Some(authority), false) = (authority, seen.has(Kind::Host)) {
         // HTTP/1.0 without `Host`: the target has one all the same. It was checked, so this can't fail.
         let _ = storage.add("Host", &head[authority]);
     }
     Ok(Parsed { len: head.len(), target: line.form, framing })
+}
+
+/// A method that was checked to be a token, so that nothing falls back.
+#[inline]
+pub(crate) fn method_of(method: &[u8]) -> Method {
+    match method {
+        b"GET" => Method::GET,
+        b"POST" => Method::POST,
+        _ => Method::from_bytes(method).unwrap_or_default(),
+    }
 }
 
 /// Reads a trailer section that `scan.rs` found complete and well formed, and not empty.

@@ -30,6 +30,11 @@ impl Span {
     }
 
     #[inline]
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    #[inline]
     fn len(self) -> usize {
         (self.end as usize).wrapping_sub(self.start as usize)
     }

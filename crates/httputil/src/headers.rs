@@ -230,11 +230,19 @@ impl HttpHeaders {
     #[inline]
     pub fn reset(&mut self, head: &[u8]) -> HeaderIndex<'_> {
         let head = &head[..head.len().min(u32::MAX as usize)];
-        let block = self.block_or(|_| new_block(head.len()));
+        let mut index = self.begin(head.len());
+        index.set_bytes(head);
+        index
+    }
+
+    /// Starts over, with the fields first and the bytes last: for a codec that finds the end of a head by reading its fields.
+    /// The storage is reused as in [`reset`](Self::reset). `size` is how much memory new storage should have.
+    #[inline]
+    pub fn begin(&mut self, size: usize) -> HeaderIndex<'_> {
+        let block = self.block_or(|_| new_block(size));
         block.bytes.clear();
-        block.bytes.extend_from_slice(head);
         block.fields.clear();
-        HeaderIndex { bytes: &block.bytes, fields: &mut block.fields, request_line: &mut block.request_line }
+        HeaderIndex { block }
     }
 
     /// How many bytes of storage this handle refers to, used or not; none for constant headers. A pool that recycles
@@ -302,47 +310,60 @@ impl<'a> IntoIterator for &'a HttpHeaders {
 /// Lets a codec index a raw head: made by [`HttpHeaders::reset`].
 #[derive(Debug)]
 pub struct HeaderIndex<'a> {
-    bytes: &'a [u8],
-    fields: &'a mut Vec<Field>,
-    request_line: &'a mut RequestLine,
+    block: &'a mut Block,
 }
 
-impl<'a> HeaderIndex<'a> {
-    /// The copy of the head; offsets are relative to its start.
+impl HeaderIndex<'_> {
+    /// Copies the head. All offsets are relative to its start.
     #[inline]
-    pub fn bytes(&self) -> &'a [u8] {
-        self.bytes
+    pub fn set_bytes(&mut self, head: &[u8]) {
+        self.block.bytes.clear();
+        self.block.bytes.extend_from_slice(&head[..head.len().min(u32::MAX as usize)]);
+        debug_assert!(self.block.fields.iter().all(|field| {
+            is_token(field.name.of(&self.block.bytes)) && is_field_value(field.value.of(&self.block.bytes))
+        }));
+    }
+
+    /// The copy of the head.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        &self.block.bytes
     }
 
     /// Adds the field whose name and value lie there.
     ///
-    /// The codec has checked both: the name is a token and the value, without the whitespace around it, a field value.
-    /// Builds with debug assertions check it again; without, a range outside the head reads as empty.
+    /// The codec has checked both: the name is a token and the value, without the whitespace around it, a field value. Builds
+    /// with debug assertions check it again; without, a range outside the head reads as empty.
     #[inline]
     pub fn push(&mut self, name: Range<usize>, value: Range<usize>) {
-        debug_assert!(self.bytes.get(name.clone()).is_some_and(is_token));
-        debug_assert!(self.bytes.get(value.clone()).is_some_and(is_field_value));
-        self.fields.push(Field { name: Span::new(name), value: Span::new(value) });
+        debug_assert!(self.block.bytes.is_empty() || self.block.bytes.get(name.clone()).is_some_and(is_token));
+        debug_assert!(self.block.bytes.is_empty() || self.block.bytes.get(value.clone()).is_some_and(is_field_value));
+        self.block.fields.push(Field { name: Span::new(name), value: Span::new(value) });
+    }
+
+    /// Where name and value of a field that was pushed lie.
+    #[inline]
+    pub fn field(&self, n: usize) -> Option<(Range<usize>, Range<usize>)> {
+        self.block.fields.get(n).map(|field| (field.name.range(), field.value.range()))
     }
 
     /// Notes the start line, for [`HttpHeaders::request_start_line`]. The target lies at `path`; it is text, and reads as empty
     /// otherwise.
     #[inline]
     pub fn set_request_line(&mut self, method: Method, path: Range<usize>, version: Version) {
-        debug_assert!(self.bytes.get(path.clone()).is_some_and(|path| std::str::from_utf8(path).is_ok()));
-        *self.request_line = RequestLine { method, version, path: Span::new(path) };
+        self.block.request_line = RequestLine { method, version, path: Span::new(path) };
     }
 
     /// How many fields were pushed so far.
     #[inline]
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.block.fields.len()
     }
 
     /// Whether no field was pushed so far.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.block.fields.is_empty()
     }
 }
 
