@@ -66,6 +66,9 @@ pub struct RequestDecoder {
     keep_alive: bool,
 }
 
+/// What a decoder between connections keeps for the next head. Usual heads fit; a large one shall not stay resident.
+const KEPT_STORAGE: usize = 8 * 1024;
+
 #[derive(Debug)]
 enum State {
     Head,
@@ -100,6 +103,19 @@ impl RequestDecoder {
             empty_line_skipped: false,
             keep_alive: true,
         }
+    }
+
+    /// Starts over for another connection with the same limits. Storage is kept unless it has grown past 8 KiB.
+    pub fn reset(&mut self) {
+        if self.storage.capacity() > KEPT_STORAGE {
+            self.storage = HttpHeaders::new();
+        }
+        self.scan = LineScan::default();
+        self.state = State::Head;
+        self.max_body_size = self.limits.max_body_size;
+        self.head_begun = false;
+        self.empty_line_skipped = false;
+        self.keep_alive = true;
     }
 
     /// Reads on. `input` is everything that arrived and wasn't consumed yet. At most one event comes back: call again, with

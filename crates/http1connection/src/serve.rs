@@ -10,9 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use landspout_http1::{BodyLength, DecodeError, Event, Limits, RequestDecoder, RequestHead};
-use landspout_httputil::{
-    BoxError, HttpHeaders, HttpInputError, HttpMessageDelegate, HttpServerConnectionDelegate, StatusCode,
-};
+use landspout_httputil::{BoxError, HttpInputError, HttpMessageDelegate, HttpServerConnectionDelegate, StatusCode};
 
 use crate::connection::{Http1Connection, Link, refuse_unread};
 use crate::date::DateCache;
@@ -43,14 +41,12 @@ pub(crate) async fn worker<D>(core: Rc<Core<D>>, desk: Rc<Desk>)
 where
     D: HttpServerConnectionDelegate,
 {
-    let mut storage = HttpHeaders::new();
+    let mut decoder = RequestDecoder::new(core.limits.clone());
     loop {
         let link = desk.next_job().await;
-        let mut decoder = RequestDecoder::new(core.limits.clone());
-        decoder.set_storage(std::mem::take(&mut storage));
         let outcome = serve(&core, &link, &desk, &mut decoder).await;
-        storage = decoder.take_storage();
         drop(link);
+        decoder.reset();
         desk.done(outcome);
     }
 }

@@ -242,7 +242,13 @@ where
                 }
             };
             match outcome {
-                Outcome::Idle => this.wait_for_request(),
+                // The worker has asked the stream for more, for this task.
+                Outcome::Idle => {
+                    this.wait_for_request();
+                    if this.link.deadline.poll_expired(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
                 Outcome::Close => {
                     this.link.stream.close_when_flushed();
                     return Poll::Ready(());

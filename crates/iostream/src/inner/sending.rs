@@ -142,19 +142,28 @@ impl Inner {
     }
 
     /// The state, when there is room for `asked` more bytes.
+    #[inline]
     fn with_room(self: &Rc<Self>, asked: usize) -> Result<RefMut<'_, State>, StreamError> {
         let state = self.state.borrow_mut();
+        let fits = state.write.len().saturating_add(asked) <= self.options.max_write_buffer_size;
+        if fits && state.accepts_writes() { Ok(state) } else { self.make_room(state, asked) }
+    }
+
+    /// Some of what is in the way may wait for nothing but the end of the turn.
+    #[cold]
+    fn make_room<'a>(
+        self: &'a Rc<Self>,
+        state: RefMut<'a, State>,
+        asked: usize,
+    ) -> Result<RefMut<'a, State>, StreamError> {
         match self.check_room(&state, asked) {
-            Ok(()) => Ok(state),
-            Err(StreamError::WriteBufferFull { .. }) if !state.write.is_empty() => {
-                // Some of it may wait for nothing but the end of the turn.
-                drop(state);
-                self.flush_now()?;
-                let state = self.state.borrow_mut();
-                self.check_room(&state, asked).map(|()| state)
-            }
-            Err(error) => Err(error),
+            Err(StreamError::WriteBufferFull { .. }) if !state.write.is_empty() => {}
+            checked => return checked.map(|()| state),
         }
+        drop(state);
+        self.flush_now()?;
+        let state = self.state.borrow_mut();
+        self.check_room(&state, asked).map(|()| state)
     }
 
     fn check_room(&self, state: &State, asked: usize) -> Result<(), StreamError> {
@@ -169,6 +178,7 @@ impl Inner {
         }
     }
 
+    #[inline]
     fn give_write_memory(&self, state: &mut State) {
         if !state.write.has_memory() {
             if let Some(io_loop) = self.registration.io_loop() {
