@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use landspout_ioloop::IoLoop;
-use landspout_iostream::IoStream;
+use landspout_iostream::{IoStream, StreamError};
 use landspout_netutil::PeerAddress;
 
 /// What a handler may fail with.
@@ -38,7 +38,8 @@ pub trait HandleStream {
     /// When it returns, the stream stays open as long as somebody holds it.
     ///
     /// # Errors
-    /// An error is logged and closes the stream, and so does a panic.
+    /// An error is logged and closes the stream, and so does a panic. Not logged as one is [`StreamError::Closed`]: clients
+    /// come and go.
     async fn handle_stream(&self, stream: IoStream, address: PeerAddress) -> Result<(), BoxError>;
 }
 
@@ -79,6 +80,10 @@ pub(crate) fn spawn<H: HandleStream + 'static>(handler: Rc<H>, stream: IoStream,
         let unfinished = CloseOnDrop(Some(stream.clone()));
         match handler.handle_stream(stream, address).await {
             Ok(()) => unfinished.release(),
+            // Clients come and go: handing that on is no failure.
+            Err(error) if matches!(error.downcast_ref(), Some(StreamError::Closed(_))) => {
+                tracing::debug!("a connection handler ended with its stream: {error}");
+            }
             Err(error) => tracing::error!("error in a connection handler: {error}"),
         }
     });

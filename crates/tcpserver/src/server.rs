@@ -164,8 +164,8 @@ impl TcpServer {
     /// [`fork_processes`](landspout_process::fork_processes).
     ///
     /// # Errors
-    /// [`ServerError::AlreadyStarted`] the second time; [`ServerError::Fork`], above all when a loop exists already;
-    /// [`ServerError::Loop`].
+    /// [`ServerError::AlreadyStarted`] the second time; [`ServerError::Fork`], above all when a loop exists already, after
+    /// which it can be called again; [`ServerError::Loop`].
     pub fn start(&self, num_processes: impl Into<Option<usize>>) -> Result<(), ServerError> {
         self.start_with(num_processes, &ForkOptions::new())
     }
@@ -179,13 +179,14 @@ impl TcpServer {
         num_processes: impl Into<Option<usize>>,
         options: &ForkOptions,
     ) -> Result<(), ServerError> {
-        if self.inner.started.replace(true) {
+        if self.inner.started.get() {
             return Err(ServerError::AlreadyStarted);
         }
         let num_processes = num_processes.into();
         if num_processes != Some(1) {
             options.fork_processes(num_processes)?;
         }
+        self.inner.started.set(true);
         let pending = self.inner.pending.take();
         pending.into_iter().try_for_each(|socket| self.accept_from(socket))
     }
