@@ -22,8 +22,6 @@ use crate::worker::{Desk, Outcome, Worker, Workers};
 /// nginx's `lingering_time` and `lingering_timeout`.
 const LINGER: Duration = Duration::from_secs(30);
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
-/// Reads of a lingering connection in a row before others get their turn.
-const DISCARDS_PER_POLL: usize = 16;
 
 /// One delegate and its settings, ready to serve any number of connections on this thread.
 ///
@@ -177,7 +175,7 @@ where
     }
 
     fn poll_lingering(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..DISCARDS_PER_POLL {
+        loop {
             match self.link.stream.poll_fill(cx) {
                 Poll::Ready(Ok(())) => {
                     self.link.stream.consume(usize::MAX);
@@ -187,8 +185,6 @@ where
                 Poll::Pending => return self.link.deadline.poll_expired(cx),
             }
         }
-        cx.waker().wake_by_ref();
-        self.link.deadline.poll_expired(cx)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::registration::EventTarget;
 use crate::remote::{Arrivals, Remote};
 use crate::task::{JoinHandle, Tasks};
 use crate::timeout::TimeoutHandle;
+use crate::turn::Turn;
 use crate::wheel::{Action, Key, Wheel};
 
 /// How often one turn lets tasks that woke each other run again before timeouts and I/O get their chance.
@@ -83,8 +84,7 @@ pub(crate) struct Inner {
     /// New callbacks, timers, handlers and tasks are refused.
     closed: Cell<bool>,
     clock: Rc<dyn Clock>,
-    /// The monotonic time of this turn: what deadlines are compared with, read from the clock once after each poll.
-    pub(crate) now: Rc<Cell<Instant>>,
+    pub(crate) turn: Rc<Turn>,
     /// The zero of the wheel's nanoseconds.
     epoch: Instant,
     callbacks: RefCell<VecDeque<Box<dyn FnOnce()>>>,
@@ -151,6 +151,7 @@ impl IoLoop {
         let number = LOOPS_MADE.fetch_add(1, Ordering::Relaxed);
         let remote = Remote::new(waker);
         let now = clock.monotonic();
+        let turn = Rc::new(Turn::new(now));
         let inner = Rc::new(Inner {
             number,
             made_by: std::process::id(),
@@ -158,10 +159,10 @@ impl IoLoop {
             stop: Cell::new(false),
             closed: Cell::new(false),
             clock,
-            now: Rc::new(Cell::new(now)),
+            turn: turn.clone(),
             epoch: now,
             callbacks: RefCell::default(),
-            tasks: Tasks::new(number, remote.clone()),
+            tasks: Tasks::new(number, remote.clone(), turn),
             // Handles of one loop mean nothing to another.
             wheel: RefCell::new(Wheel::new(number << 44)),
             dirty: RefCell::default(),
@@ -216,7 +217,7 @@ impl IoLoop {
         }
         let _running = Running::enter(self);
         // Much time may have passed since the last turn, or since the loop was made.
-        inner.now.set(inner.clock.monotonic());
+        inner.turn.now.set(inner.clock.monotonic());
         inner.run()
     }
 
@@ -339,7 +340,7 @@ impl IoLoop {
     /// The monotonic time of this turn, without a system call. Constant while one callback or task runs.
     #[inline]
     pub fn now(&self) -> Instant {
-        self.inner.now.get()
+        self.inner.turn.now.get()
     }
 
     /// The time of day, by the loop's clock. Tornado's `IOLoop.time()`.
@@ -398,6 +399,7 @@ impl Inner {
     fn run(&self) -> Result<(), LoopError> {
         let mut batch = Vec::new();
         loop {
+            self.turn.refill();
             self.run_callbacks();
             self.tasks.run(TASK_ROUNDS);
             self.run_timeouts(&mut batch);
@@ -422,8 +424,8 @@ impl Inner {
         if self.wheel.borrow().len() == 0 {
             return;
         }
-        self.now.set(self.clock.monotonic());
-        let now = self.nanos(self.now.get());
+        self.turn.now.set(self.clock.monotonic());
+        let now = self.nanos(self.turn.now.get());
         self.wheel.borrow_mut().expire(now, batch);
         for key in batch.drain(..) {
             // An earlier one of the batch may have removed it.
@@ -453,7 +455,7 @@ impl Inner {
         let deadline = self.next_deadline();
         let timeout = if busy { Some(Duration::ZERO) } else { self.clock.block_for(deadline) };
         let arrived = self.reactor.turn(timeout)?;
-        self.now.set(self.clock.monotonic());
+        self.turn.now.set(self.clock.monotonic());
         if arrived.events == 0 && !busy {
             self.clock.idled(deadline);
         }

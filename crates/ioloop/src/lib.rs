@@ -71,6 +71,7 @@ mod run_sync;
 mod signal;
 mod task;
 mod timeout;
+mod turn;
 mod wheel;
 
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -15,6 +15,7 @@ use std::time::Instant;
 use crate::error::LoopError;
 use crate::ioloop::{Inner, IoLoop};
 use crate::reactor::Token;
+use crate::turn::Turn;
 
 /// A set of readiness flags.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -109,8 +110,7 @@ pub trait EventTarget {
 /// for an owner who closes the descriptor next; [`deregister`](Self::deregister) is for one who keeps it.
 pub struct Registration {
     io_loop: Weak<Inner>,
-    /// The loop's time, which outlives it.
-    now: Rc<Cell<Instant>>,
+    turn: Rc<Turn>,
     readiness: Rc<Readiness>,
     token: Option<Token>,
 }
@@ -178,13 +178,20 @@ impl Registration {
     }
 
     fn build(io_loop: &IoLoop, readiness: Rc<Readiness>, token: Option<Token>) -> Self {
-        Self { io_loop: Rc::downgrade(&io_loop.inner), now: io_loop.inner.now.clone(), readiness, token }
+        Self { io_loop: Rc::downgrade(&io_loop.inner), turn: io_loop.inner.turn.clone(), readiness, token }
     }
 
     /// The monotonic time of the loop's turn: [`IoLoop::now`].
     #[inline]
     pub fn now(&self) -> Instant {
-        self.now.get()
+        self.turn.now.get()
+    }
+
+    /// Takes one of the operations that a task may do in one poll without ever having to wait. When none is left the task is
+    /// woken, to go on after the others had their turn. For operations that may always be ready.
+    #[inline]
+    pub fn poll_proceed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.turn.poll_proceed(cx)
     }
 
     /// The loop, unless it is gone.

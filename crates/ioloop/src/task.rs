@@ -19,6 +19,7 @@ use slab::Slab;
 
 use crate::error::{JoinError, log_panic, panic_message};
 use crate::remote::Remote;
+use crate::turn::Turn;
 
 /// Runnables of one loop, waiting for their poll.
 pub(crate) type ReadyQueue = RefCell<VecDeque<Runnable>>;
@@ -34,6 +35,7 @@ pub(crate) struct Tasks {
     ready: Rc<ReadyQueue>,
     live: Rc<LiveTasks>,
     remote: Remote,
+    turn: Rc<Turn>,
     accepting: Cell<bool>,
 }
 
@@ -41,10 +43,10 @@ pub(crate) struct Tasks {
 type LiveTasks = RefCell<Slab<Waker>>;
 
 impl Tasks {
-    pub(crate) fn new(loop_number: u64, remote: Remote) -> Self {
+    pub(crate) fn new(loop_number: u64, remote: Remote, turn: Rc<Turn>) -> Self {
         let ready = Rc::new(ReadyQueue::default());
         READY.with(|queues| queues.borrow_mut().push((loop_number, ready.clone())));
-        Self { loop_number, ready, live: Rc::default(), remote, accepting: Cell::new(true) }
+        Self { loop_number, ready, live: Rc::default(), remote, turn, accepting: Cell::new(true) }
     }
 
     pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
@@ -81,6 +83,7 @@ impl Tasks {
             for _ in 0..count {
                 let Some(runnable) = self.pop() else { return };
                 // Nothing that could panic runs unguarded inside: async-task would end the process.
+                self.turn.refill();
                 runnable.run();
             }
         }
@@ -278,7 +281,7 @@ mod tests {
     #[test]
     fn a_task_whose_wake_is_under_way_elsewhere_is_waited_for() {
         let remote = IoLoop::new().unwrap().remote();
-        let tasks = Tasks::new(u64::MAX, remote.clone());
+        let tasks = Tasks::new(u64::MAX, remote.clone(), Rc::new(Turn::new(std::time::Instant::now())));
         let handle = tasks.spawn(std::future::pending::<()>());
         // Another thread has marked it as scheduled, and was stopped before it could hand the runnable over.
         let under_way = tasks.pop().unwrap();

@@ -56,7 +56,7 @@ impl Deadline {
     pub fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at.get() else { return Poll::Pending };
         let Some(inner) = self.io_loop.upgrade() else { return Poll::Pending };
-        if inner.now.get() >= at {
+        if inner.turn.now.get() >= at {
             return Poll::Ready(());
         }
         if let Some((key, armed_at)) = self.armed.get() {

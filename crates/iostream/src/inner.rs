@@ -111,7 +111,7 @@ impl Inner {
                     return Poll::Ready(Err(self.state.borrow().closed_error()));
                 }
             }
-            if self.registration.poll_readable(cx).is_pending() {
+            if self.registration.poll_readable(cx).is_pending() || self.registration.poll_proceed(cx).is_pending() {
                 return Poll::Pending;
             }
             match self.fill() {

@@ -12,8 +12,6 @@ use crate::error::{CloseCause, StreamError};
 use crate::inner::{Inner, Phase, Unfilled};
 use crate::stream::IoStream;
 
-/// How often one poll reads from the transport before other tasks get their turn.
-const FILLS_PER_POLL: usize = 16;
 /// From this size on a read goes straight into the caller's memory; smaller ones fetch more than was asked for.
 const DIRECT_READ: usize = 4096;
 
@@ -123,7 +121,7 @@ impl IoStream {
     pub async fn read_into(&self, target: &mut ReadTarget<'_>) -> Result<(), StreamError> {
         let _reading = Reading::begin(&self.inner)?;
         poll_fn(|cx| {
-            for _ in 0..FILLS_PER_POLL {
+            loop {
                 if target.is_full() {
                     return Poll::Ready(Ok(()));
                 }
@@ -133,8 +131,6 @@ impl IoStream {
                     Poll::Pending => return Poll::Pending,
                 }
             }
-            cx.waker().wake_by_ref();
-            Poll::Pending
         })
         .await
     }
@@ -168,6 +164,9 @@ impl IoStream {
             }
             drop(state);
             if memory.len() >= DIRECT_READ && self.inner.can_read_now() {
+                if self.inner.registration.poll_proceed(cx).is_pending() {
+                    return Poll::Pending;
+                }
                 match self.inner.fill_directly(memory) {
                     Ok(n) => return Poll::Ready(Ok(n)),
                     Err(Unfilled::WouldBlock | Unfilled::Closed) => {}
@@ -188,7 +187,7 @@ impl IoStream {
     ) -> Result<Bytes, StreamError> {
         let _reading = Reading::begin(&self.inner)?;
         let n = poll_fn(|cx| {
-            for _ in 0..FILLS_PER_POLL {
+            loop {
                 let checked = ready(&self.inner.state.borrow().read);
                 match checked {
                     Ok(Some(n)) => return Poll::Ready(Ok(n)),
@@ -205,8 +204,6 @@ impl IoStream {
                     Poll::Pending => return Poll::Pending,
                 }
             }
-            cx.waker().wake_by_ref();
-            Poll::Pending
         })
         .await?;
         Ok(self.take_buffered(n))

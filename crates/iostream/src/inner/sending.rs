@@ -97,7 +97,8 @@ impl Inner {
         }
         let state = self.state.borrow();
         if state.flushed >= mark {
-            return Poll::Ready(Ok(()));
+            // A peer that takes everything at once would otherwise keep whoever writes and waits busy for ever.
+            return self.registration.poll_proceed(cx).map(Ok);
         }
         if state.phase == Phase::Closed {
             return Poll::Ready(Err(state.closed_error()));
@@ -289,5 +290,42 @@ impl Inner {
             watch = watch | Ready::READ_CLOSED | Ready::ERROR;
         }
         self.registration.watch(watch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+
+    use super::*;
+    use crate::IoStream;
+    use landspout_ioloop::IoLoop;
+
+    /// A peer that never reads, futures that are asked and dropped, and a task that polls again and again.
+    #[test]
+    fn waiters_do_not_pile_up() {
+        let io_loop = IoLoop::new().unwrap();
+        let test = io_loop.run_sync(async {
+            let (one, _other) = IoStream::pair().unwrap();
+            one.write(&vec![0; 10_000_000]).unwrap();
+            let waiters = || one.inner.state.borrow().waiters.len();
+            poll_fn(|cx| {
+                for n in 0..100 {
+                    let mut written = pin!(one.write(b"x").unwrap());
+                    assert!(written.as_mut().poll(cx).is_pending());
+                    assert!(written.as_mut().poll(cx).is_pending());
+                    assert_eq!(waiters(), 1 + usize::from(n > 0));
+                    assert!(one.poll_flush(cx).is_pending());
+                    assert_eq!(waiters(), 2);
+                }
+                Poll::Ready(())
+            })
+            .await;
+            assert_eq!(waiters(), 1, "the task's own");
+            one.close();
+            assert_eq!(waiters(), 0);
+        });
+        test.unwrap();
     }
 }
