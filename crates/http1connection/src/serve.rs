@@ -10,7 +10,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use landspout_http1::{BodyLength, DecodeError, Event, Limits, RequestDecoder, RequestHead};
-use landspout_httputil::{BoxError, HttpInputError, HttpMessageDelegate, HttpServerConnectionDelegate, StatusCode};
+use landspout_httputil::{
+    BoxError, HttpInputError, HttpMessageDelegate, HttpOutputError, HttpServerConnectionDelegate, StatusCode,
+};
 
 use crate::connection::{Http1Connection, Link, refuse_unread};
 use crate::date::DateCache;
@@ -357,8 +359,16 @@ where
                 tracing::info!("bad request from {}: {input}", self.link.context);
                 input.status()
             }
+            // Clients come and go: a handler that hands that on has not failed.
+            None if matches!(error.downcast_ref(), Some(HttpOutputError::Closed)) => {
+                tracing::debug!("a request handler ended with its connection: {error}");
+                return Outcome::Cut;
+            }
             None => {
-                tracing::error!("error in a request handler: {error}");
+                match error.source() {
+                    Some(cause) => tracing::error!("error in a request handler: {error}: {cause}"),
+                    None => tracing::error!("error in a request handler: {error}"),
+                }
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
