@@ -19,6 +19,7 @@ use crate::framed::Framed;
 use crate::framing::{
     ConnectionOptions, Kind, MethodKind, ResponseFraming, ResponseTo, connection_options, decimal, kind,
 };
+use crate::rendered::{Key, RenderedHeads};
 
 /// Writes the responses to one request: any number of interim ones (1xx) and a final one.
 ///
@@ -203,17 +204,80 @@ impl ResponseEncoder {
         date: &[u8; 29],
         out: &mut Vec<u8>,
     ) -> Result<(), HttpOutputError> {
+        self.render(start_line, headers, body, date, out).map(|_| ())
+    }
+
+    /// As [`response`](Self::response), with constant heads taken from `heads`, or kept there.
+    ///
+    /// # Errors
+    /// As [`response`](Self::response).
+    #[inline]
+    pub fn response_with(
+        &mut self,
+        heads: &mut RenderedHeads,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        body: &[u8],
+        date: &[u8; 29],
+        out: &mut Vec<u8>,
+    ) -> Result<(), HttpOutputError> {
+        let Some(key) = Key::of(start_line, headers) else {
+            return self.response(start_line, headers, body, date, out);
+        };
+        if self.has_nothing_to_say(start_line.code) && !self.head_sent() {
+            if let Some(head) = heads.get(key, date) {
+                out.extend_from_slice(head);
+                append_number_and_end(body.len() as u64, out);
+                out.extend_from_slice(body);
+                self.state = State::Done;
+                return Ok(());
+            }
+        }
+        self.render_and_keep(heads, key, start_line, headers, body, date, out)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "those of `response_with`")]
+    #[cold]
+    fn render_and_keep(
+        &mut self,
+        heads: &mut RenderedHeads,
+        key: Key,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        body: &[u8],
+        date: &[u8; 29],
+        out: &mut Vec<u8>,
+    ) -> Result<(), HttpOutputError> {
+        let start = out.len();
+        if let Some(end) = self.render(start_line, headers, body, date, out)? {
+            heads.keep(key, date, &out[start..end]);
+        }
+        Ok(())
+    }
+
+    /// Appends a whole response. If it is a usual one, the position of its `Content-Length`'s number comes back.
+    #[inline]
+    fn render(
+        &mut self,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        body: &[u8],
+        date: &[u8; 29],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<usize>, HttpOutputError> {
         self.check_idle()?;
         let start = out.len();
         append_status_line(start_line, out);
         let given = append_fields(headers, out);
         if given == Given::default() && self.has_nothing_to_say(start_line.code) {
-            append_date_and_length(date, body.len() as u64, out);
+            append_date_and_length_name(date, out);
+            let number_at = out.len();
+            append_number_and_end(body.len() as u64, out);
             out.extend_from_slice(body);
             self.state = State::Done;
-            return Ok(());
+            return Ok(Some(number_at));
         }
-        self.unusual_response(start_line.code, headers, given, body, date, start, out)
+        self.unusual_response(start_line.code, headers, given, body, date, start, out).map(|()| None)
     }
 
     /// Has the connection closed after this response. Before the head is out, the client is told.
@@ -436,14 +500,13 @@ fn append_date(date: &[u8; 29], out: &mut Vec<u8>) {
     out.extend_from_slice(&line);
 }
 
-/// Both and the blank line.
+/// The date, and all of `Content-Length` but its number.
 #[inline]
-fn append_date_and_length(date: &[u8; 29], length: u64, out: &mut Vec<u8>) {
+fn append_date_and_length_name(date: &[u8; 29], out: &mut Vec<u8>) {
     // One copy of a constant size instead of two.
     let mut lines = *b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: ";
     lines[6..35].copy_from_slice(date);
     out.extend_from_slice(&lines);
-    append_number_and_end(length, out);
 }
 
 #[inline]

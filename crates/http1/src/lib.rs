@@ -136,6 +136,7 @@ mod framed;
 mod framing;
 mod head;
 mod limits;
+mod rendered;
 mod request_line;
 mod scan;
 
@@ -147,6 +148,7 @@ pub use framed::Framed;
 pub use framing::BodyLength;
 pub use landspout_httputil::HttpOutputError;
 pub use limits::Limits;
+pub use rendered::RenderedHeads;
 pub use request_line::TargetForm;
 
 /// The README's example is tried with the others.

@@ -15,7 +15,7 @@ use landspout_httputil::{
 use landspout_ioloop::Deadline;
 use landspout_iostream::{IoStream, StreamError};
 
-use crate::date::{DateCache, HttpDate};
+use crate::rendered::{HttpDate, Rendered};
 use crate::worker::Outcome;
 
 /// The head of a chunk and its end: what framing adds to a piece of a body at most.
@@ -34,10 +34,10 @@ pub(crate) struct Link {
 
 impl Link {
     #[inline]
-    pub(crate) fn date(&self, cache: &DateCache) -> HttpDate {
+    pub(crate) fn date(&self, rendered: &Rendered) -> HttpDate {
         // Without a loop there is no time of day, and nothing can be sent that would tell it.
         let wall = || self.stream.io_loop().map_or(SystemTime::UNIX_EPOCH, |io_loop| io_loop.wall_time());
-        cache.get(self.stream.now(), wall)
+        rendered.date(self.stream.now(), wall)
     }
 }
 
@@ -48,7 +48,7 @@ impl Link {
 pub struct Http1Connection {
     /// Always there while anybody but the pump's free list holds the exchange.
     link: Option<Rc<Link>>,
-    date: Rc<DateCache>,
+    rendered: Rc<Rendered>,
     encoder: RefCell<ResponseEncoder>,
     started: Cell<Option<Instant>>,
     ended: Cell<Option<Instant>>,
@@ -65,10 +65,10 @@ pub struct Http1Connection {
 /// The pump's side.
 impl Http1Connection {
     /// An exchange that belongs to no connection yet.
-    pub(crate) fn vacant(date: Rc<DateCache>) -> Self {
+    pub(crate) fn vacant(rendered: Rc<Rendered>) -> Self {
         Self {
             link: None,
-            date,
+            rendered,
             encoder: RefCell::new(ResponseEncoder::for_error()),
             started: Cell::new(None),
             ended: Cell::new(None),
@@ -112,7 +112,7 @@ impl Http1Connection {
 
     #[cold]
     fn replace(exchange: &mut Rc<Self>) {
-        let mut successor = Self::vacant(exchange.date.clone());
+        let mut successor = Self::vacant(exchange.rendered.clone());
         successor.link = exchange.link.clone();
         *exchange = Rc::new(successor);
     }
@@ -121,7 +121,7 @@ impl Http1Connection {
     pub(crate) fn vacate(exchange: &mut Rc<Self>) {
         match Rc::get_mut(exchange) {
             Some(this) => drop((this.link.take(), this.close_callback.take(), this.pump.take())),
-            None => *exchange = Rc::new(Self::vacant(exchange.date.clone())),
+            None => *exchange = Rc::new(Self::vacant(exchange.rendered.clone())),
         }
     }
 
@@ -192,7 +192,7 @@ impl Http1Connection {
 
     #[inline]
     fn date(&self) -> HttpDate {
-        self.link().date(&self.date)
+        self.link().date(&self.rendered)
     }
 
     /// Frames one piece and hands it to the stream, all or nothing.
@@ -270,10 +270,10 @@ impl HttpConnection for Http1Connection {
         body: &[u8],
     ) -> Result<(), HttpOutputError> {
         let date = self.date();
-        let mut encoder = self.encoder.borrow_mut();
-        let compose = |out: &mut Vec<u8>| encoder.response(start_line, headers, body, &date, out);
+        let (mut encoder, mut heads) = (self.encoder.borrow_mut(), self.rendered.heads.borrow_mut());
+        let compose = |out: &mut Vec<u8>| encoder.response_with(&mut heads, start_line, headers, body, &date, out);
         self.link().stream.write_with(body.len(), compose).map_err(output_error)??;
-        drop(encoder);
+        drop((encoder, heads));
         self.end();
         Ok(())
     }
@@ -283,7 +283,17 @@ impl HttpConnection for Http1Connection {
     }
 
     fn set_close_callback(&self, callback: Option<Box<dyn FnOnce()>>) {
-        drop(self.close_callback.replace(callback));
+        let stream = &self.link().stream;
+        if self.is_finished() {
+            // Kept, it would never be called, and as a rule it holds a handle of this exchange.
+            drop(callback);
+        } else if stream.closed() {
+            if let (Some(callback), Some(io_loop)) = (callback, stream.io_loop()) {
+                io_loop.add_callback(callback);
+            }
+        } else {
+            drop(self.close_callback.replace(callback));
+        }
     }
 
     fn set_body_timeout(&self, timeout: Option<Duration>) {

@@ -30,8 +30,8 @@
 #![forbid(unsafe_code)]
 
 mod connection;
-mod date;
 mod params;
+mod rendered;
 mod serve;
 mod server;
 mod watch;

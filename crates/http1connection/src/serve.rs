@@ -15,8 +15,8 @@ use landspout_httputil::{
 };
 
 use crate::connection::{Http1Connection, Link, refuse_unread};
-use crate::date::DateCache;
 use crate::params::Http1ConnectionParameters;
+use crate::rendered::Rendered;
 use crate::watch::{Gone, watch};
 use crate::worker::{Desk, Outcome};
 
@@ -35,7 +35,7 @@ pub(crate) struct Core<D> {
     pub(crate) delegate: D,
     pub(crate) params: Http1ConnectionParameters,
     pub(crate) limits: Rc<Limits>,
-    pub(crate) date: Rc<DateCache>,
+    pub(crate) rendered: Rc<Rendered>,
 }
 
 /// The life of a worker. It never ends; whoever drops it ends it.
@@ -54,28 +54,35 @@ where
 }
 
 /// Serves what comes until the connection falls idle or ends.
-async fn serve<D>(core: &Core<D>, shared: &Rc<Link>, desk: &Desk, decoder: &mut RequestDecoder) -> Outcome
+async fn serve<D>(core: &Core<D>, link: &Link, desk: &Desk, decoder: &mut RequestDecoder) -> Outcome
 where
     D: HttpServerConnectionDelegate,
 {
-    let link = &**shared;
     let mut served = 0;
+    // When the first byte of a head came that did not come whole.
+    let mut began = None;
     loop {
         let head = match decode_here(link, decoder) {
             Ok(Some(Event::Head(head))) => head,
-            Ok(_) => match more_of_head(core, link, decoder).await {
-                Ok(()) => continue,
-                Err(outcome) => return outcome,
-            },
+            Ok(_) => {
+                if !decoder.is_idle() {
+                    began.get_or_insert(link.stream.now());
+                }
+                match more_of_head(core, link, decoder).await {
+                    Ok(()) => continue,
+                    Err(outcome) => return outcome,
+                }
+            }
             Err(error) => {
                 tracing::info!("malformed HTTP message from {}: {error}", link.context);
                 return answer_unread(core, link, error.status());
             }
         };
         link.deadline.clear();
+        let client_stays = head.keep_alive;
         let outcome = 'request: {
             let keep_alive = head.keep_alive && !core.params.no_keep_alive;
-            let exchange = desk.begin(&head, keep_alive, link.stream.now());
+            let exchange = desk.begin(&head, keep_alive, began.take().unwrap_or_else(|| link.stream.now()));
             let request = Request { core, link, exchange: &exchange };
             // A scope of its own: to drop the delegate where it is costs less than to move it into a `drop`.
             {
@@ -100,14 +107,15 @@ where
                 }
             }
             if !exchange.is_finished() {
-                desk.leave(shared.clone());
-                break 'request await_response(link, exchange).await;
+                break 'request await_response(link, desk, exchange).await;
             }
             request.conclude()
         };
         link.context.restore();
         if outcome != Outcome::Idle {
-            return outcome;
+            // Unless the client asked for the end, it may be sending more; some do although they asked.
+            let more = client_stays || link.stream.with_buffered(|unread| !unread.is_empty());
+            return if outcome == Outcome::Close && more { Outcome::Linger } else { outcome };
         }
         if !decoder.start_next() {
             return Outcome::Close;
@@ -159,7 +167,7 @@ async fn fill(link: &Link, unless_pending: bool) -> Filled {
 }
 
 fn answer_unread<D>(core: &Core<D>, link: &Link, status: StatusCode) -> Outcome {
-    refuse_unread(link, &link.date(&core.date), status);
+    refuse_unread(link, &link.date(&core.rendered), status);
     Outcome::Linger
 }
 
@@ -193,7 +201,8 @@ struct Request<'a, D> {
 /// The delegate is gone and the response isn't complete: somebody kept the exchange, and will finish it or let it go. Then its
 /// drop answers.
 #[cold]
-async fn await_response(link: &Link, exchange: Rc<Http1Connection>) -> Outcome {
+async fn await_response(link: &Link, desk: &Desk, exchange: Rc<Http1Connection>) -> Outcome {
+    desk.leave();
     exchange.leave_to_the_application();
     let kept = Rc::downgrade(&exchange);
     drop(exchange);
@@ -202,7 +211,9 @@ async fn await_response(link: &Link, exchange: Rc<Http1Connection>) -> Outcome {
             return Poll::Ready(if link.stream.closed() { Outcome::Cut } else { Outcome::Linger });
         };
         if exchange.poll_finished(cx).is_ready() {
-            return Poll::Ready(if exchange.keep_alive() { Outcome::Idle } else { Outcome::Close });
+            let outcome = if exchange.keep_alive() { Outcome::Idle } else { Outcome::Close };
+            desk.take_back(exchange);
+            return Poll::Ready(outcome);
         }
         if link.stream.peer_is_gone() {
             link.stream.close();
@@ -267,6 +278,10 @@ where
                         let sent = link.stream.write_with(CONTINUE.len(), |out| out.extend_from_slice(CONTINUE));
                         sent.map_err(|_| Outcome::Cut)?;
                     }
+                    if let Some(timeout) = exchange.body_timeout.take() {
+                        link.deadline.clear();
+                        set_deadline(link, timeout);
+                    }
                     match fill(link, false).await {
                         Filled::More | Filled::Nothing => {}
                         Filled::End => return Err(Outcome::Cut),
@@ -302,6 +317,9 @@ where
     async fn skip_body(&self, decoder: &mut RequestDecoder) -> bool {
         if !self.exchange.keep_alive() {
             return false;
+        }
+        if self.link.deadline.get().is_none() {
+            set_deadline(self.link, self.core.params.header_timeout);
         }
         let mut skipped = 0;
         while skipped <= SKIPPED_BODY {

@@ -13,8 +13,8 @@ use landspout_ioloop::{Deadline, IoLoop, panic_message};
 use landspout_iostream::IoStream;
 
 use crate::connection::Link;
-use crate::date::DateCache;
 use crate::params::Http1ConnectionParameters;
+use crate::rendered::Rendered;
 use crate::serve::{Core, worker};
 use crate::worker::{Desk, Outcome, Worker, Workers};
 
@@ -42,13 +42,13 @@ impl Http1Service {
         D: HttpServerConnectionDelegate + 'static,
     {
         let limits = Rc::new(params.limits.clone());
-        let date = Rc::new(DateCache::new());
-        let core = Rc::new(Core { delegate, params, limits, date: date.clone() });
+        let rendered = Rc::new(Rendered::new());
+        let core = Rc::new(Core { delegate, params, limits, rendered: rendered.clone() });
         let make = {
             let core = core.clone();
             move |desk: Rc<Desk>| worker(core.clone(), desk)
         };
-        Self { start: Box::new(Service { shared: Rc::new(Shared { core, workers: Workers::new(make, date) }) }) }
+        Self { start: Box::new(Service { shared: Rc::new(Shared { core, workers: Workers::new(make, rendered) }) }) }
     }
 }
 
@@ -92,6 +92,8 @@ impl Http1ServerConnection {
     pub fn start_serving(stream: IoStream, context: RequestContext, service: &Http1Service) -> Self {
         let id = ServerConnectionId::new();
         let Some(io_loop) = stream.io_loop() else { return Self { link: Weak::new(), id } };
+        // Answers that leave in pieces are not to wait for the peer's acknowledgements. A refusal shows itself elsewhere.
+        let _ = stream.set_nodelay(true);
         let deadline = Deadline::new(&io_loop);
         let link = Rc::new(Link { stream, context, id, deadline });
         let handle = Self { link: Rc::downgrade(&link), id };
@@ -137,8 +139,10 @@ enum Phase<F> {
     Idle,
     /// A worker has the connection.
     Busy(Worker<F>),
-    /// The last answer is on its way; then the writing side ends.
-    Flushing,
+    /// The last answer is on its way; then the connection ends.
+    Ending,
+    /// Likewise, but only the writing side ends then. `unsent` bytes were left when this was last looked at.
+    Flushing { unsent: usize },
     /// Reading what the peer still sends, so that its kernel doesn't throw our answer away (RFC 9112, section 9.6).
     Lingering { until: Instant },
 }
@@ -150,8 +154,10 @@ where
     M: Fn(Rc<Desk>) -> F,
 {
     fn wait_for_request(&mut self) {
-        self.link.deadline.clear();
-        self.deadline_in(self.shared.core.params.header_timeout);
+        // A request has cleared the last deadline; an empty line, which is none, has not.
+        if self.link.deadline.get().is_none() {
+            self.deadline_in(self.shared.core.params.header_timeout);
+        }
         self.phase = Phase::Idle;
     }
 
@@ -167,6 +173,24 @@ where
             Poll::Ready(Err(_)) => Poll::Ready(Some(Outcome::Cut)),
             Poll::Pending => self.link.deadline.poll_expired(cx).map(|()| Some(Outcome::Close)),
         }
+    }
+
+    /// Sends the last answer, and reads meanwhile: a peer that sends everything before it reads would wait for us as we for
+    /// it. Ready when it is sent and the writing side ended (true), or will never be.
+    fn poll_last_answer(&mut self, unsent: usize, cx: &mut Context<'_>) -> Poll<bool> {
+        let stream = &self.link.stream;
+        if let Poll::Ready(sent) = stream.poll_flush(cx) {
+            return Poll::Ready(sent.is_ok() && stream.shutdown_write_now().is_ok());
+        }
+        while let Poll::Ready(Ok(())) = stream.poll_fill(cx) {
+            stream.consume(usize::MAX);
+        }
+        let left = stream.pending_write();
+        if left < unsent {
+            self.deadline_in(Some(LINGER));
+            self.phase = Phase::Flushing { unsent: left };
+        }
+        self.link.deadline.poll_expired(cx).map(|()| false)
     }
 
     fn linger(&mut self, until: Instant) {
@@ -223,18 +247,24 @@ where
                         outcome
                     }
                 },
-                Phase::Flushing => {
-                    match this.link.stream.poll_flush(cx) {
-                        Poll::Pending if this.link.deadline.poll_expired(cx).is_pending() => return Poll::Pending,
-                        Poll::Ready(Ok(())) if this.link.stream.shutdown_write_now().is_ok() => {}
-                        _ => return Poll::Ready(()),
+                Phase::Ending => return this.link.stream.poll_flush(cx).map(|_| ()),
+                Phase::Flushing { unsent } => {
+                    let unsent = *unsent;
+                    match this.poll_last_answer(unsent, cx) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(true) => {
+                            this.linger(this.link.stream.now() + LINGER);
+                            continue;
+                        }
+                        Poll::Ready(false) => Outcome::Cut,
                     }
-                    this.linger(this.link.stream.now() + LINGER);
-                    continue;
                 }
                 Phase::Lingering { until } => {
                     let until = *until;
-                    return this.poll_lingering(until, cx);
+                    match this.poll_lingering(until, cx) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(()) => Outcome::Cut,
+                    }
                 }
             };
             match outcome {
@@ -247,11 +277,11 @@ where
                 }
                 Outcome::Close => {
                     this.link.stream.close_when_flushed();
-                    return Poll::Ready(());
+                    this.phase = Phase::Ending;
                 }
                 Outcome::Linger => {
                     this.deadline_in(Some(LINGER));
-                    this.phase = Phase::Flushing;
+                    this.phase = Phase::Flushing { unsent: usize::MAX };
                 }
                 Outcome::Cut => {
                     this.link.stream.close();
@@ -264,6 +294,12 @@ where
 
 impl<D: HttpServerConnectionDelegate, F, M> Drop for Serving<D, F, M> {
     fn drop(&mut self) {
+        // The application's part in a request that is cancelled goes first; and who keeps an exchange doesn't keep the socket.
+        let phase = std::mem::replace(&mut self.phase, Phase::Ending);
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(phase))) {
+            tracing::error!("panic while a request was dropped: {}", panic_message(&*payload));
+        }
+        self.link.stream.close_when_flushed();
         let (delegate, id) = (&self.shared.core.delegate, self.link.id);
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| delegate.on_close(id))) {
             tracing::error!("panic in on_close: {}", panic_message(&*payload));

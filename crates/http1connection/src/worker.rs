@@ -20,7 +20,7 @@ use landspout_httputil::StatusCode;
 use landspout_ioloop::panic_message;
 
 use crate::connection::{Http1Connection, Link};
-use crate::date::DateCache;
+use crate::rendered::Rendered;
 
 /// Workers that wait for work at most; further ones are freed. What they keep resident is bounded with that.
 const IDLE_WORKERS: usize = 256;
@@ -47,8 +47,8 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    fn new(date: Rc<DateCache>) -> Self {
-        let exchange = RefCell::new(Rc::new(Http1Connection::vacant(date)));
+    fn new(rendered: Rc<Rendered>) -> Self {
+        let exchange = RefCell::new(Rc::new(Http1Connection::vacant(rendered)));
         Self { job: Cell::default(), outcome: Cell::default(), exchange }
     }
 
@@ -72,11 +72,16 @@ impl Desk {
         exchange.clone()
     }
 
-    /// The worker's side: lets go of the exchange under way, which the application keeps.
-    pub(crate) fn leave(&self, link: Rc<Link>) {
-        let mut exchange = self.exchange.borrow_mut();
-        Http1Connection::vacate(&mut exchange);
-        Http1Connection::take_up(&mut exchange, link);
+    /// The worker's side: lets go of the exchange under way, which the application keeps. What is left here is connected to
+    /// nothing, so that a panic meanwhile doesn't answer in its place.
+    pub(crate) fn leave(&self) {
+        Http1Connection::vacate(&mut self.exchange.borrow_mut());
+    }
+
+    /// The worker's side: takes back the exchange that it has left.
+    pub(crate) fn take_back(&self, exchange: Rc<Http1Connection>) {
+        let vacant = self.exchange.replace(exchange);
+        drop(vacant);
     }
 
     /// The worker's side: hands the connection back.
@@ -117,7 +122,7 @@ impl<F: Future<Output = ()>> Worker<F> {
 pub(crate) struct Workers<F, M> {
     idle: RefCell<Vec<Worker<F>>>,
     make: M,
-    date: Rc<DateCache>,
+    rendered: Rc<Rendered>,
 }
 
 impl<F, M> Workers<F, M>
@@ -125,14 +130,14 @@ where
     F: Future<Output = ()>,
     M: Fn(Rc<Desk>) -> F,
 {
-    pub(crate) fn new(make: M, date: Rc<DateCache>) -> Self {
-        Self { idle: RefCell::default(), make, date }
+    pub(crate) fn new(make: M, rendered: Rc<Rendered>) -> Self {
+        Self { idle: RefCell::default(), make, rendered }
     }
 
     pub(crate) fn take(&self) -> Worker<F> {
         let idle = self.idle.borrow_mut().pop();
         idle.unwrap_or_else(|| {
-            let desk = Rc::new(Desk::new(self.date.clone()));
+            let desk = Rc::new(Desk::new(self.rendered.clone()));
             Worker { coroutine: Box::pin((self.make)(desk.clone())), desk, broken: false }
         })
     }

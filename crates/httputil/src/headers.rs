@@ -245,6 +245,15 @@ impl HttpHeaders {
         HeaderIndex { block }
     }
 
+    /// The fields that were given to [`from_static`](Self::from_static), if this is them and nothing was changed.
+    #[inline]
+    pub fn as_static(&self) -> Option<&'static [(&'static str, &'static str)]> {
+        match self.repr {
+            Repr::Static(fields) => Some(fields),
+            Repr::Block(_) => None,
+        }
+    }
+
     /// How many bytes of storage this handle refers to, used or not; none for constant headers. A pool that recycles
     /// headers decides by it which have grown too large to keep.
     pub fn capacity(&self) -> usize {

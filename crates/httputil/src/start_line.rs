@@ -166,6 +166,12 @@ impl ResponseStartLine {
         Self::new(code).with_version(version).with_reason(reason).ok()
     }
 
+    /// Whether [`reason`](Self::reason) is the usual one of the code, because no other was given.
+    #[inline]
+    pub const fn has_usual_reason(&self) -> bool {
+        self.reason.is_none()
+    }
+
     /// The reason phrase: the one given, else the usual one of the code, else `Unknown`.
     #[inline]
     pub fn reason(&self) -> &str {

@@ -1,36 +1,43 @@
-//! The value of the `Date` field, formatted once a second for all connections of a server.
+//! What is rendered once and sent many times, for all connections of a server: the date, once a second, and constant heads.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant, SystemTime};
 
+use landspout_http1::RenderedHeads;
 use landspout_httputil::imf_fixdate;
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (IMF-fixdate, RFC 9110, section 5.6.7).
 pub(crate) type HttpDate = [u8; 29];
 
-pub(crate) struct DateCache {
-    text: Cell<HttpDate>,
+pub(crate) struct Rendered {
+    /// Heads of responses, dated.
+    pub(crate) heads: RefCell<RenderedHeads>,
+    date: Cell<HttpDate>,
     /// When the next second begins, on the loop's clock.
     valid_until: Cell<Option<Instant>>,
 }
 
-impl DateCache {
+impl Rendered {
     pub(crate) fn new() -> Self {
-        Self { text: Cell::new(*b"Thu, 01 Jan 1970 00:00:00 GMT"), valid_until: Cell::new(None) }
+        Self {
+            heads: RefCell::default(),
+            date: Cell::new(*b"Thu, 01 Jan 1970 00:00:00 GMT"),
+            valid_until: Cell::new(None),
+        }
     }
 
     /// The date at `now`. `wall` is asked for the time of day once a second.
     #[inline]
-    pub(crate) fn get(&self, now: Instant, wall: impl FnOnce() -> SystemTime) -> HttpDate {
+    pub(crate) fn date(&self, now: Instant, wall: impl FnOnce() -> SystemTime) -> HttpDate {
         if self.valid_until.get().is_none_or(|until| now >= until) {
             self.format(now, wall());
         }
-        self.text.get()
+        self.date.get()
     }
 
     #[cold]
     fn format(&self, now: Instant, wall: SystemTime) {
-        self.text.set(imf_fixdate(wall));
+        self.date.set(imf_fixdate(wall));
         let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let rest = Duration::from_nanos(1_000_000_000 - u64::from(since_epoch.subsec_nanos()));
         self.valid_until.set(Some(now + rest));
@@ -49,13 +56,13 @@ mod tests {
         clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_400));
         let io_loop = IoLoop::with_clock(clock.clone());
         let turn = || io_loop.run_sync(async {}).unwrap();
-        let date = DateCache::new();
-        assert_eq!(&date.get(io_loop.now(), || io_loop.wall_time()), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        let rendered = Rendered::new();
+        assert_eq!(&rendered.date(io_loop.now(), || io_loop.wall_time()), b"Sun, 06 Nov 1994 08:49:37 GMT");
         clock.advance(Duration::from_millis(599));
         turn();
-        assert_eq!(&date.get(io_loop.now(), || io_loop.wall_time()), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(&rendered.date(io_loop.now(), || io_loop.wall_time()), b"Sun, 06 Nov 1994 08:49:37 GMT");
         clock.advance(Duration::from_millis(1));
         turn();
-        assert_eq!(&date.get(io_loop.now(), || io_loop.wall_time()), b"Sun, 06 Nov 1994 08:49:38 GMT");
+        assert_eq!(&rendered.date(io_loop.now(), || io_loop.wall_time()), b"Sun, 06 Nov 1994 08:49:38 GMT");
     }
 }

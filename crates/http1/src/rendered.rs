@@ -1,0 +1,78 @@
+//! Heads that are sent again and again, kept as bytes.
+//!
+//! Rules: only what can't change is kept: constant fields (`HttpHeaders::from_static`), a status with its usual reason, and
+//! the date, which is good for a second. A head is found by where its fields are, not by what they say, so that looking
+//! costs next to nothing.
+
+use landspout_httputil::{HttpHeaders, ResponseStartLine, StatusCode};
+
+/// How many different heads are kept: the answers that a server gives most, one place for each.
+const PLACES: usize = 8;
+/// Longer ones are not worth their memory.
+const MAX_SIZE: usize = 1024;
+
+/// The constant part of responses' heads: status line, the application's constant fields, and the date.
+///
+/// A server has one for all its connections: see [`ResponseEncoder::response_with`](crate::ResponseEncoder::response_with).
+#[derive(Debug, Default)]
+pub struct RenderedHeads {
+    places: [Option<Rendered>; PLACES],
+}
+
+#[derive(Debug)]
+struct Rendered {
+    key: Key,
+    date: [u8; 29],
+    /// Up to the number behind `Content-Length: `.
+    bytes: Vec<u8>,
+}
+
+/// What a constant head is known by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    fields: &'static [(&'static str, &'static str)],
+    status: StatusCode,
+}
+
+impl Key {
+    /// `None`: not constant.
+    #[inline]
+    pub(crate) fn of(start_line: &ResponseStartLine, headers: &HttpHeaders) -> Option<Self> {
+        let fields = headers.as_static().filter(|_| start_line.has_usual_reason())?;
+        Some(Self { fields, status: start_line.code })
+    }
+
+    #[inline]
+    fn is(self, other: Self) -> bool {
+        std::ptr::eq(self.fields, other.fields) && self.status == other.status
+    }
+
+    #[inline]
+    fn place(self) -> usize {
+        // Constants lie 16 bytes apart or more.
+        (self.fields.as_ptr() as usize / 16 + usize::from(self.status.as_u16())) % PLACES
+    }
+}
+
+impl RenderedHeads {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: Key, date: &[u8; 29]) -> Option<&[u8]> {
+        let rendered = self.places[key.place()].as_ref()?;
+        (rendered.key.is(key) && rendered.date == *date).then_some(&rendered.bytes)
+    }
+
+    pub(crate) fn keep(&mut self, key: Key, date: &[u8; 29], head: &[u8]) {
+        if head.len() > MAX_SIZE {
+            return;
+        }
+        let mut bytes = self.places[key.place()].take().map(|rendered| rendered.bytes).unwrap_or_default();
+        bytes.clear();
+        bytes.extend_from_slice(head);
+        self.places[key.place()] = Some(Rendered { key, date: *date, bytes });
+    }
+}
