@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use common::simulated::wired;
-use common::wakers::waker_with_drop;
+use common::wakers::{waker_with_drop, waker_with_wake};
 use common::*;
 use landspout_iostream::{CloseCause, IoStream, ReadTarget, StreamError, StreamOptions, Transport};
 use socket2::SockRef;
@@ -340,8 +340,15 @@ fn order_of_events_at_close() {
         }
         turns(3).await;
         assert!(order.is_empty());
+        // What a waker sees when it is called: nothing is to be had from the descriptor any more.
+        let mut flush = pin!(stream.flush());
+        let waker = waker_with_wake({
+            let (stream, order) = (stream.clone(), order.clone());
+            move || order.push(if stream.closed() { "told while closed" } else { "told too early" })
+        });
+        assert!(flush.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         stream.close();
-        assert_eq!(order.take(), ["descriptor closed"]);
+        assert_eq!(order.take(), ["descriptor closed", "told while closed"]);
         assert!(stream.closed());
         until(|| order.len() == 4).await;
         assert_eq!(order.take(), ["read failed", "first write failed", "second write failed", "callback"]);

@@ -164,11 +164,15 @@ fn futures_outlive_their_loop() {
     assert!(poll(read.as_mut()).is_pending());
     assert!(poll(written.as_mut()).is_pending());
     let dropped_later = [from.flush(), from.flush()];
+    let sent: Vec<_> = (0..1000).map(|_| to.write(b"").unwrap()).collect();
     io_loop.close().unwrap();
     drop(io_loop);
     assert_eq!(poll(read.as_mut()), Poll::Ready(loop_closed()));
     assert_eq!(poll(written.as_mut()), Poll::Ready(loop_closed()));
     drop(dropped_later);
+    for sent in sent {
+        assert_eq!(ready(sent), Ok(()), "no loop refills what a task may do in one poll");
+    }
 }
 
 /// A stream that only its unsent bytes kept alive is freed.

@@ -221,6 +221,28 @@ fn a_full_peer_is_left_alone_until_it_reads() {
     });
 }
 
+/// A socket that was full before it became a stream: one write finds out, and no other is tried before there is room.
+#[test]
+fn a_write_that_finds_no_room_is_not_repeated() {
+    run(async {
+        let (mut socket, peer) = UnixStream::pair().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut full = 0;
+        while let Ok(n) = std::io::Write::write(&mut socket, &[0; 10_000]) {
+            full += n;
+        }
+        let (client, calls) = counted(socket, StreamOptions::new());
+        for _ in 0..10 {
+            client.write(b"x").unwrap();
+            next_turn().await;
+        }
+        assert_eq!((calls.take(), calls.full_writes.take()), ((0, 1), 1));
+        let server = IoStream::from_unix(peer, StreamOptions::new()).unwrap();
+        server.read_bytes(full + 10).await.unwrap();
+        assert_eq!((calls.take(), calls.full_writes.take()), ((0, 1), 0));
+    });
+}
+
 #[test]
 fn a_large_read_goes_straight_into_the_callers_memory() {
     const SIZE: usize = 4_000_000;

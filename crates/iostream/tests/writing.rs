@@ -364,9 +364,9 @@ fn poll_flush_wakes_its_task_whatever_else_the_task_waits_for() {
     });
 }
 
-/// A task that polls for room again and again, for bytes that become more, registers itself once.
+/// A task that polls for room again and again, for bytes that become more, is woken when there is some.
 #[test]
-fn repeated_polls_do_not_pile_up() {
+fn repeated_polls_wake_once() {
     run(async {
         let pair = narrow().await;
         let stream = pair.first.clone();

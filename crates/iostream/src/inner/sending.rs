@@ -96,14 +96,15 @@ impl Inner {
             let _ = self.flush_now();
         }
         let state = self.state.borrow();
-        if state.flushed >= mark {
+        let sent = state.flushed >= mark;
+        if state.phase == Phase::Closed {
+            return Poll::Ready(if sent { Ok(()) } else { Err(state.closed_error()) });
+        }
+        drop(state);
+        if sent {
             // A peer that takes everything at once would otherwise keep whoever writes and waits busy for ever.
             return self.registration.poll_proceed(cx).map(Ok);
         }
-        if state.phase == Phase::Closed {
-            return Poll::Ready(Err(state.closed_error()));
-        }
-        drop(state);
         self.wait(cx.waker(), mark, id);
         Poll::Pending
     }

@@ -1,4 +1,4 @@
-//! Wakers whose drop runs code of the test's: a stream must not be borrowed then.
+//! Wakers that run code of the test's when they are called or dropped: a stream must not be borrowed then.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -7,19 +7,28 @@ use std::task::{Wake, Waker};
 type Hooks = Vec<(usize, Box<dyn FnOnce()>)>;
 
 thread_local! {
+    /// A waker could travel to another thread, the hooks can't.
     static HOOKS: RefCell<Hooks> = const { RefCell::new(Vec::new()) };
 }
 
-struct Hooked(usize);
-
-impl Wake for Hooked {
-    fn wake(self: Arc<Self>) {}
+struct Hooked {
+    id: usize,
+    on_wake: bool,
 }
 
-impl Drop for Hooked {
-    fn drop(&mut self) {
+impl Hooked {
+    fn waker(on_wake: bool, hook: impl FnOnce() + 'static) -> Waker {
+        let id = HOOKS.with_borrow_mut(|hooks| {
+            let id = hooks.iter().map(|(id, _)| id + 1).max().unwrap_or(0);
+            hooks.push((id, Box::new(hook)));
+            id
+        });
+        Waker::from(Arc::new(Self { id, on_wake }))
+    }
+
+    fn run(&self) {
         let hook = HOOKS.with_borrow_mut(|hooks| {
-            let at = hooks.iter().position(|(id, _)| *id == self.0)?;
+            let at = hooks.iter().position(|(id, _)| *id == self.id)?;
             Some(hooks.swap_remove(at).1)
         });
         if let Some(hook) = hook {
@@ -28,12 +37,28 @@ impl Drop for Hooked {
     }
 }
 
+impl Wake for Hooked {
+    fn wake(self: Arc<Self>) {
+        if self.on_wake {
+            self.run();
+        }
+    }
+}
+
+impl Drop for Hooked {
+    fn drop(&mut self) {
+        if !self.on_wake {
+            self.run();
+        }
+    }
+}
+
 /// A waker that runs `hook`, on this thread, when its last clone is dropped.
 pub fn waker_with_drop(hook: impl FnOnce() + 'static) -> Waker {
-    let id = HOOKS.with_borrow_mut(|hooks| {
-        let id = hooks.iter().map(|(id, _)| id + 1).max().unwrap_or(0);
-        hooks.push((id, Box::new(hook)));
-        id
-    });
-    Waker::from(Arc::new(Hooked(id)))
+    Hooked::waker(false, hook)
+}
+
+/// A waker that runs `hook`, on this thread, at its first wake.
+pub fn waker_with_wake(hook: impl FnOnce() + 'static) -> Waker {
+    Hooked::waker(true, hook)
 }
