@@ -39,7 +39,7 @@ pub fn run<F: Future + 'static>(future: F) -> F::Output {
 }
 
 /// Runs a test's future on a loop whose time jumps to the next deadline when nothing else is to be done. All peers have to
-/// live on it. A test that would hang jumps over the guard.
+/// live on it, over [`connect_pair`]. A test that would hang jumps over the guard.
 pub fn run_jumping<F: Future + 'static>(test: impl FnOnce(ManualClock) -> F) -> F::Output {
     let clock = ManualClock::jumping();
     let io_loop = IoLoop::with_clock(clock.clone());
@@ -75,6 +75,13 @@ pub fn connect_with(service: &Http1Service, options: StreamOptions) -> (Client, 
     let client = Client::new(IoStream::from_tcp(client, StreamOptions::new()).unwrap());
     let server = IoStream::from_tcp(server, options).unwrap();
     (client, Http1ServerConnection::start_serving(server, context(), service))
+}
+
+/// As [`connect`] over a pair of Unix sockets: what one side sends is there at once, without the network's softirqs in between.
+/// For clocks that jump when nothing is to be done.
+pub fn connect_pair(service: &Http1Service) -> (Client, Http1ServerConnection) {
+    let (client, server) = IoStream::pair().unwrap();
+    (Client::new(client), Http1ServerConnection::start_serving(server, context(), service))
 }
 
 /// As [`connect`], with the client's socket left to the test, for a thread of its own.

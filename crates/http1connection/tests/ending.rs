@@ -1,0 +1,384 @@
+//! The ends of a connection: the delegate hears of each exactly once, the socket is closed, and the peer can read what was sent.
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::io::{Read, Write};
+use std::rc::Rc;
+
+use common::recorder::{Connection, begin, ok};
+use common::*;
+use landspout_http1connection::{Http1ConnectionParameters, Http1ServerConnection, Http1Service};
+use landspout_httputil::{HttpServerConnectionDelegate, ServerConnectionId};
+use landspout_ioloop::IoLoop;
+use landspout_iostream::{IoStream, StreamOptions};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// Answers `/wait` never, `/large` with more than a socket takes, everything else at once.
+fn app() -> Recorder {
+    Recorder::new(async |connection: Connection, call| {
+        let Call::Finish(target) = call else { return done() };
+        match target.as_str() {
+            "/wait" => std::future::pending().await,
+            "/large" => ok(&connection, vec![b'x'; 16 << 20]),
+            _ => ok(&connection, target),
+        }
+    })
+}
+
+/// Each way a connection can end: what the client does, what the server does then.
+#[test]
+fn on_close_is_called_once_however_a_connection_ends() {
+    type End = fn(Client, &Http1ServerConnection);
+    let ways: [(&str, &str, End); 12] = [
+        ("FIN before anything", "", |client, _| client.hang_up()),
+        ("FIN within a head", "GET / HT", |client, _| client.hang_up()),
+        ("FIN between requests", GET, |client, _| client.hang_up()),
+        ("FIN within a body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx", |client, _| client.hang_up()),
+        ("close before anything", "", |_, connection| connection.close()),
+        ("close within a head", "GET / HT", |_, connection| connection.close()),
+        ("close between requests", GET, |_, connection| connection.close()),
+        ("close within a body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", |_, connection| {
+            connection.close();
+        }),
+        ("close while the application works", "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n", |_, connection| {
+            connection.close();
+        }),
+        ("close while it lingers", "nonsense\r\n\r\n", |_, connection| connection.close()),
+        ("close while it sends", "GET /large HTTP/1.1\r\nHost: x\r\n\r\n", |_, connection| connection.close()),
+        ("FIN while it lingers", "nonsense\r\n\r\n", |client, _| client.hang_up()),
+    ];
+    for (name, request, end) in ways {
+        run(async move {
+            let recorder = app();
+            let trace = recorder.trace.clone();
+            let (client, connection) = connect(&service(recorder));
+            let stream = client.stream.clone();
+            client.send(request);
+            turns(20).await;
+            assert_eq!((trace.count("close"), connection.closed()), (0, false), "{name}");
+            end(client, &connection);
+            until(|| trace.has("close")).await;
+            turns(20).await;
+            assert_eq!(trace.count("close"), 1, "{name}");
+            assert_eq!(trace.take().last().map(String::as_str), Some("close"), "{name}: nothing comes after it");
+            assert!(connection.closed(), "{name}");
+            drop(stream);
+        });
+    }
+}
+
+#[test]
+fn on_close_is_called_once_when_the_server_ends_it() {
+    for (name, request, end) in [
+        ("asked for", "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "/"),
+        ("HTTP/1.0", "GET / HTTP/1.0\r\n\r\n", "/"),
+        ("refused", "nonsense\r\n\r\n", "400 Bad Request\n"),
+    ] {
+        run(async move {
+            let recorder = app();
+            let trace = recorder.trace.clone();
+            let (client, connection) = connect(&service(recorder));
+            client.send(request);
+            let all = client.rest().await;
+            assert!(all.ends_with(end.as_bytes()), "{name}: {}", String::from_utf8_lossy(&all));
+            until(|| trace.has("close")).await;
+            turns(20).await;
+            assert_eq!(trace.count("close"), 1, "{name}");
+            assert!(connection.closed(), "{name}");
+        });
+    }
+}
+
+#[test]
+fn on_close_is_called_once_when_the_loop_is_closed() {
+    for request in [
+        "",
+        "GET / HT",
+        GET,
+        "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n",
+        "nonsense\r\n\r\n",
+        "GET /large HTTP/1.1\r\nHost: x\r\n\r\n",
+    ] {
+        let recorder = app();
+        let trace = recorder.trace.clone();
+        let io_loop = IoLoop::new().unwrap();
+        let (client, connection) = io_loop
+            .run_sync(async move {
+                let (client, connection) = connect(&service(recorder));
+                client.send(request);
+                turns(20).await;
+                (client, connection)
+            })
+            .unwrap();
+        assert!(!trace.has("close"), "{request:?}");
+        io_loop.close().unwrap();
+        let entries = trace.take();
+        assert_eq!(entries.iter().filter(|entry| *entry == "close").count(), 1, "{request:?}");
+        assert_eq!(entries.last().map(String::as_str), Some("close"), "{request:?}: {entries:?}");
+        assert!(connection.closed());
+        drop(client);
+    }
+}
+
+/// The ids of `start_request` and `on_close` are those of the connections.
+#[test]
+fn the_ids_tell_connections_apart() {
+    #[derive(Default)]
+    struct Ids(Rc<RefCell<Vec<(&'static str, ServerConnectionId)>>>);
+    impl HttpServerConnectionDelegate for Ids {
+        type Delegate = <Recorder as HttpServerConnectionDelegate>::Delegate;
+        fn start_request(&self, id: ServerConnectionId, connection: Connection) -> Self::Delegate {
+            self.0.borrow_mut().push(("start", id));
+            Recorder::answering().start_request(id, connection)
+        }
+        fn on_close(&self, id: ServerConnectionId) {
+            self.0.borrow_mut().push(("close", id));
+        }
+    }
+    run(async {
+        let ids = Ids::default();
+        let seen = ids.0.clone();
+        let service = service(ids);
+        let ((one, first), (other, second)) = (connect(&service), connect(&service));
+        assert_ne!(first.id(), second.id());
+        for client in [&one, &other, &one] {
+            client.get("/").await;
+        }
+        other.hang_up();
+        until(|| second.closed()).await;
+        one.hang_up();
+        until(|| first.closed()).await;
+        until(|| seen.borrow().len() == 5).await;
+        let (a, b) = (first.id(), second.id());
+        assert_eq!(*seen.borrow(), [("start", a), ("start", b), ("start", a), ("close", b), ("close", a)]);
+    });
+}
+
+#[test]
+fn what_the_application_holds_is_gone_before_on_close() {
+    let recorder = app();
+    let trace = recorder.trace.clone();
+    let io_loop = IoLoop::new().unwrap();
+    let client = io_loop.run_sync({
+        let trace = trace.clone();
+        async move {
+            let (client, _) = connect(&service(recorder));
+            client.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+            until(|| trace.has("finish")).await;
+            client
+        }
+    });
+    io_loop.close().unwrap();
+    let entries = trace.take();
+    assert_eq!(entries[entries.len() - 2..], ["drop", "close"], "{entries:?}");
+    drop(client);
+}
+
+/// The client sends on and on, and only then reads: a close with unread bytes would reset the connection under the answer.
+#[test]
+fn a_client_that_sends_on_reads_its_answer() {
+    let big = 3 << 20;
+    for (name, request, status) in [
+        ("a body over the limit", format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {big}\r\n\r\n"), 413),
+        (
+            "a chunk over the limit",
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n300000\r\n".to_owned(),
+            413,
+        ),
+        ("nonsense", "nonsense\r\n\r\n".to_owned(), 400),
+        ("a head without an end", format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}", "x".repeat(70_000)), 431),
+        ("Connection: close", "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned(), 200),
+        ("HTTP/1.0", "GET / HTTP/1.0\r\n\r\n".to_owned(), 200),
+    ] {
+        run(async move {
+            let mut params = Http1ConnectionParameters::default();
+            params.limits.max_body_size = 1 << 20;
+            let service = Http1Service::new(app(), params);
+            let (mut socket, connection) = connect_socket(&service);
+            let all = in_thread(move || {
+                socket.write_all(request.as_bytes()).unwrap();
+                for _ in 0..big >> 16 {
+                    socket.write_all(&[b'x'; 1 << 16]).unwrap_or_else(|error| panic!("{name}: {error}"));
+                }
+                let mut all = String::new();
+                socket.read_to_string(&mut all).unwrap_or_else(|error| panic!("{name}: {error}"));
+                all
+            })
+            .await;
+            assert!(all.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {all}");
+            assert_eq!(all.matches("HTTP/1.1 ").count(), 1, "{name}: one answer: {all}");
+            until(|| connection.closed()).await;
+        });
+    }
+}
+
+/// The same with an answer that the kernel can't hold: who doesn't read before everything is sent needs somebody who reads
+/// while the answer waits.
+#[test]
+fn a_client_that_sends_on_reads_its_large_answer() {
+    run(async {
+        let recorder = Recorder::new(async |connection: Connection, call| match call {
+            Call::Headers(..) => ok(&connection, vec![b'x'; 16 << 20]),
+            _ => done(),
+        });
+        let (mut socket, connection) = connect_socket(&service(recorder));
+        let read = in_thread(move || {
+            let length = 16 << 20;
+            socket
+                .write_all(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n").as_bytes())
+                .unwrap();
+            socket.write_all(&vec![b'x'; length]).unwrap();
+            let mut all = Vec::new();
+            socket.read_to_end(&mut all).unwrap();
+            all.len()
+        })
+        .await;
+        assert!(read > 16 << 20, "{read}");
+        until(|| connection.closed()).await;
+    });
+}
+
+/// A last answer that the client doesn't take is still a connection: it can be closed, and ends by `on_close` only then.
+#[test]
+fn a_connection_lives_until_its_last_answer_is_sent() {
+    for close in [false, true] {
+        run(async move {
+            let recorder = app();
+            let trace = recorder.trace.clone();
+            let (client, connection) = connect(&service(recorder));
+            client.send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            until(|| trace.has("drop")).await;
+            turns(50).await;
+            assert!(!connection.closed() && !trace.has("close"));
+            if close {
+                connection.close();
+                until(|| trace.has("close")).await;
+                assert!(client.cut().await.len() < 16 << 20);
+            } else {
+                assert!(client.rest().await.len() > 16 << 20);
+                until(|| trace.has("close")).await;
+            }
+            assert!(connection.closed());
+        });
+    }
+}
+
+#[test]
+fn a_connection_handle_outlives_its_connection() {
+    run(async {
+        let (client, connection) = connect(&service(app()));
+        let same = connection.clone();
+        assert_eq!(client.get("/").await.text(), "/");
+        connection.close();
+        connection.close();
+        until(|| same.closed()).await;
+        assert_eq!(client.cut().await, b"");
+        same.close();
+        assert_eq!(same.id(), connection.id());
+    });
+}
+
+#[test]
+fn no_keep_alive_closes_after_each_response() {
+    for (request, header) in [
+        (GET, Some("close")),
+        ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", None),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", Some("close")),
+    ] {
+        run(async move {
+            let params = Http1ConnectionParameters { no_keep_alive: true, ..Default::default() };
+            let (client, connection) = connect(&Http1Service::new(app(), params));
+            client.send(request);
+            let response = client.response().await;
+            assert_eq!((response.status, response.field("connection")), (200, header));
+            client.end().await;
+            until(|| connection.closed()).await;
+        });
+    }
+}
+
+/// The write buffer has a limit: whoever writes without waiting learns it by an error of its own, and the connection is whole.
+#[test]
+fn a_peer_that_does_not_read_meets_a_limit() {
+    run(async {
+        const LIMIT: usize = 1 << 20;
+        let refused = Rc::new(Cell::new(0));
+        let recorder = Recorder::new({
+            let refused = refused.clone();
+            move |connection: Connection, call| {
+                let refused = refused.clone();
+                async move {
+                    let Call::Finish(_) = call else { return done() };
+                    begin(&connection)?;
+                    let piece = [b'x'; 100_000];
+                    let mut written = 0;
+                    loop {
+                        match connection.write(&piece) {
+                            Ok(()) => written += 1,
+                            Err(error) => {
+                                use landspout_httputil::HttpOutputError::WriteBufferFull;
+                                assert_eq!(error, WriteBufferFull(LIMIT));
+                                refused.set(refused.get() + 1);
+                                // The way that an application goes on: at the client's pace.
+                                connection.flush().await?;
+                                if refused.get() == 3 {
+                                    break;
+                                }
+                            }
+                        }
+                    }
+                    connection.write(format!("{written}").as_bytes())?;
+                    Ok(connection.finish()?)
+                }
+            }
+        });
+        let (client, _) = connect_with(&service(recorder), StreamOptions::new().max_write_buffer_size(LIMIT));
+        client.send(GET);
+        until(|| refused.get() == 1).await;
+        let response = client.response().await;
+        let body = &response.body;
+        let pieces = response.chunks.iter().filter(|size| **size == 100_000).count();
+        assert_eq!(&body[pieces * 100_000..], format!("{pieces}").as_bytes(), "what was refused left no trace");
+        assert_eq!(refused.get(), 3);
+    });
+}
+
+#[test]
+fn a_head_that_finds_no_room_leaves_no_trace() {
+    run(async {
+        const LIMIT: usize = 1 << 20;
+        let recorder = Recorder::new(async |connection: Connection, call| {
+            let Call::Finish(_) = call else { return done() };
+            let (line, headers) =
+                (landspout_httputil::ResponseStartLine::new(landspout_httputil::StatusCode::OK), Default::default());
+            let full = Err(landspout_httputil::HttpOutputError::WriteBufferFull(LIMIT));
+            assert_eq!(connection.write_headers(&line, &headers, &vec![b'x'; LIMIT + 1]), full);
+            assert_eq!(connection.write_response(&line, &headers, &vec![b'x'; LIMIT + 1]), full);
+            assert_eq!(connection.write_headers(&line, &headers, &vec![b'x'; LIMIT - 100]), Ok(()));
+            Ok(connection.finish()?)
+        });
+        let (client, _) = connect_with(&service(recorder), StreamOptions::new().max_write_buffer_size(LIMIT));
+        for _ in 0..2 {
+            assert_eq!(client.get("/").await.body.len(), LIMIT - 100);
+        }
+    });
+}
+
+/// A stream that is closed already is a connection that ends at once.
+#[test]
+fn a_closed_stream_is_served_to_its_end() {
+    run(async {
+        let recorder = app();
+        let trace = recorder.trace.clone();
+        let (near, far) = IoStream::pair().unwrap();
+        far.close();
+        let connection = Http1ServerConnection::start_serving(far, context(), &service(recorder));
+        until(|| trace.has("close")).await;
+        turns(5).await;
+        assert_eq!(trace.take(), ["close"]);
+        assert!(connection.closed());
+        drop(near);
+    });
+}

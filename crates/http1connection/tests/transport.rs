@@ -1,0 +1,274 @@
+//! What a connection asks of its transport: how often it reads and writes, and that it leaves time for others.
+
+mod common;
+
+use std::cell::Cell;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+
+use common::recorder::{Connection, ok};
+use common::*;
+use landspout_http1connection::{Http1ConnectionParameters, Http1ServerConnection, Http1Service};
+use landspout_ioloop::{IoLoop, Ready};
+use landspout_iostream::{IoStream, StreamOptions, Transport};
+
+/// A TCP socket that counts the calls.
+struct Counting {
+    socket: TcpStream,
+    calls: Rc<Calls>,
+}
+
+#[derive(Default)]
+struct Calls {
+    reads: Cell<usize>,
+    writes: Cell<usize>,
+    nodelay: Cell<Option<bool>>,
+}
+
+impl Calls {
+    /// Reads and writes since this was asked last.
+    fn take(&self) -> (usize, usize) {
+        (self.reads.take(), self.writes.take())
+    }
+}
+
+impl Transport for Counting {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.calls.reads.set(self.calls.reads.get() + 1);
+        self.socket.read(buf)
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.calls.writes.set(self.calls.writes.get() + 1);
+        self.socket.write_vectored(bufs)
+    }
+
+    fn set_nodelay(&mut self, nodelay: bool) -> io::Result<()> {
+        self.calls.nodelay.set(Some(nodelay));
+        Ok(())
+    }
+}
+
+fn counted(service: &Http1Service) -> (Client, Rc<Calls>) {
+    let (client, socket) = tcp_sockets();
+    let calls = Rc::<Calls>::default();
+    socket.set_nonblocking(true).unwrap();
+    let server = IoStream::new(Counting { socket, calls: calls.clone() }, StreamOptions::new()).unwrap();
+    Http1ServerConnection::start_serving(server, context(), service);
+    (Client::new(IoStream::from_tcp(client, StreamOptions::new()).unwrap()), calls)
+}
+
+#[test]
+fn a_new_connection_is_not_read_before_something_came() {
+    run(async {
+        let service = service(Recorder::answering());
+        let (client, calls) = counted(&service);
+        turns(5).await;
+        assert_eq!(calls.take(), (0, 0));
+        assert_eq!(client.get("/first").await.brief(), (200, "/first"));
+        assert_eq!(calls.take(), (1, 1));
+    });
+}
+
+#[test]
+fn a_kept_alive_request_costs_one_read_and_one_write() {
+    run(async {
+        let service = service(Recorder::answering());
+        let (client, calls) = counted(&service);
+        for n in 0..100 {
+            assert_eq!(client.get(&format!("/{n}")).await.brief(), (200, format!("/{n}").as_str()));
+        }
+        turns(3).await;
+        assert_eq!(calls.take(), (100, 100));
+    });
+}
+
+#[test]
+fn a_request_with_a_body_costs_one_read_and_one_write() {
+    run(async {
+        let service = service(Recorder::answering());
+        let (client, calls) = counted(&service);
+        client.send("POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
+        assert_eq!(client.response().await.brief(), (200, "/p"));
+        assert_eq!(calls.take(), (1, 1));
+        client.send("POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+        assert_eq!(client.response().await.brief(), (200, "/c"));
+        assert_eq!(calls.take(), (1, 1));
+    });
+}
+
+#[test]
+fn a_pipelined_batch_is_answered_in_order_by_one_write() {
+    run(async {
+        let service = service(Recorder::answering());
+        let (client, calls) = counted(&service);
+        let batch: String = (0..16).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: x\r\n\r\n")).collect();
+        for _ in 0..3 {
+            client.send(&batch);
+            for n in 0..16 {
+                assert_eq!(client.response().await.brief(), (200, format!("/{n}").as_str()));
+            }
+            assert_eq!(calls.take(), (1, 1));
+        }
+    });
+}
+
+#[test]
+fn a_streamed_response_without_pauses_is_one_write() {
+    run(async {
+        let service = service(Recorder::new(async |connection: Connection, call| {
+            if let Call::Finish(_) = call {
+                recorder::begin(&connection)?;
+                for piece in ["a", "bc", "def"] {
+                    connection.write(piece.as_bytes())?;
+                }
+                connection.finish()?;
+            }
+            done()
+        }));
+        let (client, calls) = counted(&service);
+        let response = client.get("/").await;
+        assert_eq!((response.text(), &*response.chunks), ("abcdef", &[1, 2, 3][..]));
+        assert_eq!(calls.take(), (1, 1));
+    });
+}
+
+/// Nagle's algorithm would hold the second piece of a response back until the peer acknowledges the first.
+#[test]
+fn small_pieces_are_not_held_back_by_the_kernel() {
+    run(async {
+        let service = service(Recorder::answering());
+        let (client, calls) = counted(&service);
+        client.get("/").await;
+        assert_eq!(calls.nodelay.get(), Some(true));
+    });
+}
+
+/// A peer that always has more to send, at once.
+struct Flood {
+    head: io::Cursor<Vec<u8>>,
+}
+
+impl Transport for Flood {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.head.read(buf)? {
+            0 => Ok(buf.len()),
+            n => Ok(n),
+        }
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(bufs.iter().map(|buf| buf.len()).sum())
+    }
+
+    fn drained(&self, _: usize, _: usize) -> bool {
+        false
+    }
+}
+
+fn flood(service: &Http1Service, head: String) -> (IoStream, Http1ServerConnection) {
+    let stream = IoStream::new(Flood { head: io::Cursor::new(head.into_bytes()) }, StreamOptions::new()).unwrap();
+    let connection = Http1ServerConnection::start_serving(stream.clone(), context(), service);
+    stream.raiser().raise(Ready::READABLE);
+    (stream, connection)
+}
+
+const FLOOD: usize = 64 << 20;
+
+#[test]
+fn a_fast_upload_lets_others_run() {
+    run(async {
+        let received = Rc::new(Cell::new(0));
+        let service = service(Recorder::new({
+            let received = received.clone();
+            move |connection, call| {
+                let received = received.clone();
+                async move {
+                    match call {
+                        Call::Data(chunk) => received.set(received.get() + chunk.len()),
+                        Call::Finish(_) => ok(&connection, "thanks")?,
+                        _ => {}
+                    }
+                    done()
+                }
+            }
+        }));
+        let head = format!("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {FLOOD}\r\n\r\n");
+        let (_stream, connection) = flood(&service, head);
+        let mut turns = 0;
+        until(|| {
+            turns += 1;
+            received.get() == FLOOD
+        })
+        .await;
+        connection.close();
+        assert!(turns > 3, "64 MiB in {turns} turns");
+    });
+}
+
+#[test]
+fn what_an_application_does_not_want_lets_others_run() {
+    run(async {
+        let service = service(Recorder::new(async |connection: Connection, call| {
+            if let Call::Headers(..) = call {
+                ok(&connection, "no")?;
+            }
+            done()
+        }));
+        let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {FLOOD}\r\n\r\n");
+        let (stream, connection) = flood(&service, head);
+        // It lingers as long as the peer goes on, but not at the cost of others.
+        turns(100).await;
+        assert!(!stream.closed());
+        connection.close();
+    });
+}
+
+#[test]
+fn many_pipelined_requests_let_others_run() {
+    run(async {
+        let recorder = Recorder::answering();
+        let trace = recorder.trace.clone();
+        let service = service(recorder);
+        let (client, _) = counted(&service);
+        let count = 1000;
+        let batch: String = (0..count).map(|_| "GET / HTTP/1.1\r\nHost: x\r\n\r\n").collect();
+        client.send(&batch);
+        let mut seen = Vec::new();
+        until(|| {
+            seen.push(trace.count("start"));
+            trace.count("start") == count
+        })
+        .await;
+        seen.dedup();
+        assert!(seen.len() > 3, "{count} requests in one go: {seen:?}");
+        for _ in 0..count {
+            assert_eq!(client.response().await.brief(), (200, "/"));
+        }
+    });
+}
+
+#[test]
+fn serving_needs_a_stream_and_nothing_else() {
+    run(async {
+        let (near, far) = IoStream::pair().unwrap();
+        let service = Http1Service::new(Recorder::answering(), Http1ConnectionParameters::default());
+        let connection = Http1ServerConnection::start_serving(far, context(), &service);
+        let client = Client::new(near);
+        assert_eq!(client.get("/pair").await.brief(), (200, "/pair"));
+        assert!(!connection.closed());
+        client.hang_up();
+        until(|| connection.closed()).await;
+        assert!(IoLoop::current_or_none().is_some());
+    });
+}
