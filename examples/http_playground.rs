@@ -109,7 +109,7 @@ struct Exchange {
 impl HttpMessageDelegate for Exchange {
     async fn headers_received(&mut self, start_line: RequestStartLine, headers: HttpHeaders) -> Result<(), BoxError> {
         let connection = self.request_conn.clone();
-        let request = HttpServerRequest::new(start_line, headers, Bytes::new(), connection, self.server_conn);
+        let request = HttpServerRequest::new(start_line, headers, connection, self.server_conn);
         match route(&request) {
             Ok(Route::Hello) => request.write_response(StatusCode::OK, &PLAIN, "Hello, World!")?,
             Ok(Route::Echo) => self.echo = Some(BytesMut::new()),

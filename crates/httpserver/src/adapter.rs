@@ -196,11 +196,11 @@ impl Body {
     }
 
     #[inline]
-    fn take(&mut self) -> Bytes {
-        match std::mem::take(self) {
-            Body::Empty => Bytes::new(),
-            Body::Whole(body) => body,
-            Body::Gathered(body) => body.freeze(),
+    fn take(&mut self) -> Option<Bytes> {
+        match self {
+            Body::Empty => None,
+            Body::Whole(body) => Some(std::mem::take(body)),
+            Body::Gathered(body) => Some(std::mem::take(body).freeze()),
         }
     }
 }
@@ -227,9 +227,9 @@ where
         let Some(((start_line, headers), connection)) = self.head.take().zip(self.connection.take()) else {
             return Ok(());
         };
-        let body = self.body.take();
-        let request = HttpServerRequest::new(start_line, headers, body, connection, self.server_connection);
-        if !request.body().is_empty() {
+        let mut request = HttpServerRequest::new(start_line, headers, connection, self.server_connection);
+        if let Some(body) = self.body.take() {
+            request = request.with_body(body);
             // A malformed form is answered with 400, whether the callback looks at it or not.
             request.parse_body()?;
         }

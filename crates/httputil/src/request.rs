@@ -43,18 +43,18 @@ use crate::url::split_absolute_form;
 pub struct HttpServerRequest {
     start_line: RequestStartLine,
     headers: HttpHeaders,
-    body: Bytes,
     /// As they were when the request came: the connection forgets them when the exchange is over.
     /// `None`: as the connection itself is.
     proxied: Option<Box<(IpAddr, Protocol)>>,
     connection: Rc<dyn HttpConnection>,
     server_connection: ServerConnectionId,
-    /// Whatever is parsed on demand. Boxed, so that a request nobody asks is small to move.
-    derived: OnceCell<Box<Derived>>,
+    /// The body and whatever is parsed on demand. Boxed, so that a request without a body that nobody asks is small to move.
+    rest: OnceCell<Box<Rest>>,
 }
 
 #[derive(Default)]
-struct Derived {
+struct Rest {
+    body: Bytes,
     query_arguments: OnceCell<Arguments>,
     form: OnceCell<Result<Form, HttpInputError>>,
     /// Of query and form; only made when both have some.
@@ -71,25 +71,26 @@ impl HttpServerRequest {
     pub fn new(
         start_line: RequestStartLine,
         headers: HttpHeaders,
-        body: Bytes,
         connection: Rc<dyn HttpConnection>,
         server_connection: ServerConnectionId,
     ) -> Self {
         let context = connection.context();
         let proxied = context.is_overridden().then(|| Box::new((context.remote_ip(), context.protocol())));
-        Self { start_line, headers, body, proxied, connection, server_connection, derived: OnceCell::new() }
+        Self { start_line, headers, proxied, connection, server_connection, rest: OnceCell::new() }
     }
 
     /// The same with other header fields; for tests of handlers.
     #[must_use]
     pub fn with_headers(self, headers: HttpHeaders) -> Self {
-        Self { headers, derived: OnceCell::new(), ..self }
+        let body = self.body().clone();
+        Self { headers, ..self }.with_body(body)
     }
 
-    /// The same with another body; for tests of handlers.
+    /// The same with another body.
     #[must_use]
     pub fn with_body(self, body: impl Into<Bytes>) -> Self {
-        Self { body: body.into(), derived: OnceCell::new(), ..self }
+        let rest = Rest { body: body.into(), ..Rest::default() };
+        Self { rest: OnceCell::from(Box::new(rest)), ..self }
     }
 
     /// The method.
@@ -125,7 +126,8 @@ impl HttpServerRequest {
     /// The body; empty if there is none.
     #[inline]
     pub fn body(&self) -> &Bytes {
-        &self.body
+        static EMPTY: Bytes = Bytes::new();
+        self.rest.get().map_or(&EMPTY, |rest| &rest.body)
     }
 
     /// The client's address: the socket's other end, or what a trusted proxy told; `0.0.0.0` on a Unix socket.
@@ -183,7 +185,7 @@ impl HttpServerRequest {
 
     /// The arguments of the query, parsed at the first call.
     pub fn query_arguments(&self) -> &Arguments {
-        self.derived().query_arguments.get_or_init(|| parse_qs_bytes(self.query()))
+        self.rest().query_arguments.get_or_init(|| parse_qs_bytes(self.query()))
     }
 
     /// The arguments of the body, if it is a form; parsed at the first call.
@@ -206,7 +208,7 @@ impl HttpServerRequest {
         if query.is_empty() {
             return Ok(form);
         }
-        Ok(self.derived().arguments.get_or_init(|| {
+        Ok(self.rest().arguments.get_or_init(|| {
             let mut all = query.clone();
             all.extend(form.iter().map(|(name, value)| (name.to_owned(), value.clone())));
             all
@@ -241,9 +243,9 @@ impl HttpServerRequest {
     }
 
     fn form_within(&self, config: impl FnOnce() -> ParseBodyConfig) -> Result<&Form, HttpInputError> {
-        let parsed = self.derived().form.get_or_init(|| {
+        let parsed = self.rest().form.get_or_init(|| {
             let content_type = self.headers.get("content-type").unwrap_or_default();
-            parse_body_arguments(content_type, &self.body, &self.headers, &config())
+            parse_body_arguments(content_type, self.body(), &self.headers, &config())
         });
         parsed.as_ref().map_err(Clone::clone)
     }
@@ -252,7 +254,7 @@ impl HttpServerRequest {
     ///
     /// Several `Cookie` fields count as one, put together as RFC 9113, section 8.2.3 says.
     pub fn cookies(&self) -> &Cookies {
-        self.derived().cookies.get_or_init(|| {
+        self.rest().cookies.get_or_init(|| {
             let mut cookies = Cookies::new();
             for field in self.headers.get_list("cookie") {
                 parse_cookie_into(&mut cookies, &text(field));
@@ -306,8 +308,8 @@ impl HttpServerRequest {
         self.connection.write_response(&start_line.into(), headers, body.as_ref())
     }
 
-    fn derived(&self) -> &Derived {
-        self.derived.get_or_init(Box::default)
+    fn rest(&self) -> &Rest {
+        self.rest.get_or_init(Box::default)
     }
 }
 
@@ -316,7 +318,7 @@ impl HttpServerRequest {
 impl From<RequestStartLine> for HttpServerRequest {
     fn from(start_line: RequestStartLine) -> Self {
         let connection = Rc::new(Disconnected(RequestContext::unix("", Protocol::Http)));
-        Self::new(start_line, HttpHeaders::new(), Bytes::new(), connection, ServerConnectionId::new())
+        Self::new(start_line, HttpHeaders::new(), connection, ServerConnectionId::new())
     }
 }
 

@@ -227,7 +227,7 @@ fn the_connection_tells_the_rest() {
     let connection = Recorder::new(context);
     let id = ServerConnectionId::new();
     let line = RequestStartLine::new(Method::GET, "/", Version::HTTP_11);
-    let request = HttpServerRequest::new(line, HttpHeaders::new(), Bytes::new(), connection.clone(), id);
+    let request = HttpServerRequest::new(line, HttpHeaders::new(), connection.clone(), id);
     assert_eq!((request.remote_ip(), request.protocol()), (peer().ip(), Protocol::Https));
     assert_eq!(request.full_url(), "https://127.0.0.1/");
     assert_eq!(request.request_time(), Duration::from_millis(1500));
@@ -244,8 +244,7 @@ fn remote_ip_is_kept_when_the_context_goes_back() {
     connection.context.set_protocol(Protocol::Https);
     assert_eq!(connection.context.to_string(), "203.0.113.9");
     let line = RequestStartLine::new(Method::GET, "/", Version::HTTP_11);
-    let request =
-        HttpServerRequest::new(line, HttpHeaders::new(), Bytes::new(), connection.clone(), ServerConnectionId::new());
+    let request = HttpServerRequest::new(line, HttpHeaders::new(), connection.clone(), ServerConnectionId::new());
     connection.context.restore();
     assert_eq!((request.remote_ip().to_string().as_str(), request.protocol()), ("203.0.113.9", Protocol::Https));
     assert_eq!(connection.context.remote_ip(), peer().ip());
@@ -269,5 +268,5 @@ fn context_of_a_unix_socket() {
 fn a_request_is_small() {
     assert!(size_of::<HttpHeaders>() <= 16);
     assert_eq!(size_of::<RequestStartLine>(), 8);
-    assert!(size_of::<HttpServerRequest>() <= 128, "{}", size_of::<HttpServerRequest>());
+    assert!(size_of::<HttpServerRequest>() <= 64, "{}", size_of::<HttpServerRequest>());
 }
