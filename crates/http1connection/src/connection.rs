@@ -30,6 +30,8 @@ pub(crate) struct Link {
     pub(crate) id: ServerConnectionId,
     /// Of what the connection waits for now: the next request, the rest of a head, the body, the peer's goodbye.
     pub(crate) deadline: Deadline,
+    /// What becomes of the connection, from an exchange whose last handle went while the pump waited for its response.
+    pub(crate) left: Cell<Option<Outcome>>,
 }
 
 impl Link {
@@ -55,7 +57,7 @@ pub struct Http1Connection {
     /// The pump, waiting for the response to be finished.
     pump: Cell<Option<Waker>>,
     close_callback: Cell<Option<Box<dyn FnOnce()>>>,
-    /// The pump waits, and holds no handle: if the last one goes without a response, nobody else can give one.
+    /// The pump waits and holds no handle: if the last one goes without a response, nobody else can give one.
     awaited: Cell<bool>,
     /// Set by the application, taken by the pump.
     pub(crate) body_timeout: Cell<Option<Option<Duration>>>,
@@ -141,6 +143,12 @@ impl Http1Connection {
         self.encoder.borrow_mut().close_after();
         let sent = write_refusal(|start_line, headers, body| self.write_response(start_line, headers, body), status);
         if sent.is_ok() { Outcome::Linger } else { Outcome::Cut }
+    }
+
+    /// What becomes of the connection when the response is complete. `Outcome::Idle`: it is ready for the next request.
+    #[inline]
+    pub(crate) fn conclude(&self) -> Outcome {
+        if self.keep_alive() { Outcome::Idle } else { Outcome::Close }
     }
 
     /// From here on the application's handles alone keep the exchange.
@@ -316,16 +324,21 @@ impl HttpConnection for Http1Connection {
 
 impl Drop for Http1Connection {
     fn drop(&mut self) {
-        if !self.awaited.get() || self.is_finished() {
+        if !self.awaited.get() {
             return;
         }
-        let Some(link) = self.link.clone().filter(|link| !link.stream.closed()) else { return };
-        if link.stream.io_loop().is_none_or(|io_loop| io_loop.is_closed()) {
-            return;
-        }
-        tracing::error!("a request handler ended without finishing its response");
-        if self.fail(StatusCode::INTERNAL_SERVER_ERROR) == Outcome::Cut {
-            link.stream.close();
+        let Some(link) = self.link.clone() else { return };
+        let outcome = if self.is_finished() {
+            self.conclude()
+        } else if link.stream.closed() || link.stream.io_loop().is_none_or(|io_loop| io_loop.is_closed()) {
+            Outcome::Cut
+        } else {
+            tracing::error!("a request handler ended without finishing its response");
+            self.fail(StatusCode::INTERNAL_SERVER_ERROR)
+        };
+        link.left.set(Some(outcome));
+        if let Some(pump) = self.pump.take() {
+            pump.wake();
         }
     }
 }

@@ -54,10 +54,11 @@ where
 }
 
 /// Serves what comes until the connection falls idle or ends.
-async fn serve<D>(core: &Core<D>, link: &Link, desk: &Desk, decoder: &mut RequestDecoder) -> Outcome
+async fn serve<D>(core: &Core<D>, shared: &Rc<Link>, desk: &Desk, decoder: &mut RequestDecoder) -> Outcome
 where
     D: HttpServerConnectionDelegate,
 {
+    let link = &**shared;
     let mut served = 0;
     // When the first byte of a head came that did not come whole.
     let mut began = None;
@@ -95,7 +96,7 @@ where
                 if body != BodyLength::None {
                     match request.receive_body(decoder, expect_continue, &mut delegate).await {
                         Ok(Received::Whole) => {}
-                        Ok(Received::Answered) => break 'request request.conclude(),
+                        Ok(Received::Answered) => break 'request exchange.conclude(),
                         Ok(Received::AnsweredUnread) => break 'request Outcome::Linger,
                         Err(outcome) => break 'request request.broken_off(&mut delegate, outcome),
                     }
@@ -107,9 +108,9 @@ where
                 }
             }
             if !exchange.is_finished() {
-                break 'request await_response(link, desk, exchange).await;
+                break 'request await_response(shared, desk, exchange).await;
             }
-            request.conclude()
+            exchange.conclude()
         };
         link.context.restore();
         if outcome != Outcome::Idle {
@@ -198,21 +199,22 @@ struct Request<'a, D> {
     exchange: &'a Rc<Http1Connection>,
 }
 
-/// The delegate is gone and the response isn't complete: somebody kept the exchange, and will finish it or let it go. Then its
-/// drop answers.
+/// The delegate is gone and the response isn't complete: somebody kept the exchange, and will finish it or let it go, or both
+/// at once. Then its drop says what becomes of the connection.
 #[cold]
-async fn await_response(link: &Link, desk: &Desk, exchange: Rc<Http1Connection>) -> Outcome {
+async fn await_response(link: &Rc<Link>, desk: &Desk, exchange: Rc<Http1Connection>) -> Outcome {
     desk.leave();
     exchange.leave_to_the_application();
     let kept = Rc::downgrade(&exchange);
     drop(exchange);
     poll_fn(|cx| {
         let Some(exchange) = kept.upgrade() else {
-            return Poll::Ready(if link.stream.closed() { Outcome::Cut } else { Outcome::Linger });
+            desk.resume(None, link);
+            return Poll::Ready(link.left.take().unwrap_or(Outcome::Cut));
         };
         if exchange.poll_finished(cx).is_ready() {
-            let outcome = if exchange.keep_alive() { Outcome::Idle } else { Outcome::Close };
-            desk.take_back(exchange);
+            let outcome = exchange.conclude();
+            desk.resume(Some(exchange), link);
             return Poll::Ready(outcome);
         }
         if link.stream.peer_is_gone() {
@@ -242,12 +244,6 @@ impl<D> Request<'_, D>
 where
     D: HttpServerConnectionDelegate,
 {
-    /// What becomes of the connection when the response is complete. `Outcome::Idle`: it is ready for the next request.
-    #[inline]
-    fn conclude(&self) -> Outcome {
-        if self.exchange.keep_alive() { Outcome::Idle } else { Outcome::Close }
-    }
-
     /// Gives the body and the trailers to the delegate. `Err`: they can't be completed.
     async fn receive_body(
         &self,

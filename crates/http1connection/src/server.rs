@@ -1,5 +1,6 @@
 //! A server's connections: `Http1Service`, what they share, and `Http1ServerConnection`, one of them.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -95,7 +96,7 @@ impl Http1ServerConnection {
         // Answers that leave in pieces are not to wait for the peer's acknowledgements. A refusal shows itself elsewhere.
         let _ = stream.set_nodelay(true);
         let deadline = Deadline::new(&io_loop);
-        let link = Rc::new(Link { stream, context, id, deadline });
+        let link = Rc::new(Link { stream, context, id, deadline, left: Cell::default() });
         let handle = Self { link: Rc::downgrade(&link), id };
         service.start.start(&io_loop, link);
         handle

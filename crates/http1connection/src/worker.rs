@@ -78,10 +78,12 @@ impl Desk {
         Http1Connection::vacate(&mut self.exchange.borrow_mut());
     }
 
-    /// The worker's side: takes back the exchange that it has left.
-    pub(crate) fn take_back(&self, exchange: Rc<Http1Connection>) {
-        let vacant = self.exchange.replace(exchange);
-        drop(vacant);
+    /// The worker's side: the exchange that it has left is over. It takes it back, if it is still there.
+    pub(crate) fn resume(&self, exchange: Option<Rc<Http1Connection>>, link: &Rc<Link>) {
+        match exchange {
+            Some(exchange) => drop(self.exchange.replace(exchange)),
+            None => Http1Connection::take_up(&mut self.exchange.borrow_mut(), link.clone()),
+        }
     }
 
     /// The worker's side: hands the connection back.
