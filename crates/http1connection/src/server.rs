@@ -34,6 +34,10 @@ pub struct Http1Service {
 /// Hides the type of the workers' coroutine, which has no name. One call per connection.
 trait Start {
     fn start(&self, io_loop: &IoLoop, link: Rc<Link>);
+
+    /// In bytes: a connection's task, and a worker's coroutine.
+    #[cfg(test)]
+    fn sizes(&self) -> (usize, usize);
 }
 
 impl Http1Service {
@@ -76,6 +80,11 @@ where
 {
     fn start(&self, io_loop: &IoLoop, link: Rc<Link>) {
         io_loop.spawn(Serving { shared: self.shared.clone(), link, phase: Phase::Fresh });
+    }
+
+    #[cfg(test)]
+    fn sizes(&self) -> (usize, usize) {
+        (size_of::<Serving<D, F, M>>(), size_of::<F>())
     }
 }
 
@@ -305,5 +314,55 @@ impl<D: HttpServerConnectionDelegate, F, M> Drop for Serving<D, F, M> {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| delegate.on_close(id))) {
             tracing::error!("panic in on_close: {}", panic_message(&*payload));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use landspout_httputil::{BoxError, HttpConnection, HttpHeaders, HttpMessageDelegate, RequestStartLine};
+
+    use super::*;
+
+    /// A delegate whose `finish` is a future of more than `N` bytes.
+    struct Holding<const N: usize>;
+
+    impl<const N: usize> HttpServerConnectionDelegate for Holding<N> {
+        type Delegate = Self;
+
+        fn start_request(&self, _: ServerConnectionId, _: Rc<dyn HttpConnection>) -> Self {
+            Self
+        }
+    }
+
+    impl<const N: usize> HttpMessageDelegate for Holding<N> {
+        async fn headers_received(&mut self, _: RequestStartLine, _: HttpHeaders) -> Result<(), BoxError> {
+            Ok(())
+        }
+
+        async fn data_received(&mut self, _: Bytes) -> Result<(), BoxError> {
+            Ok(())
+        }
+
+        async fn finish(&mut self) -> Result<(), BoxError> {
+            let held = [1_u8; N];
+            std::future::ready(()).await;
+            if held.iter().all(|byte| *byte == 1) { Ok(()) } else { Err("the memory of a future changed".into()) }
+        }
+    }
+
+    fn sizes<const N: usize>() -> (usize, usize) {
+        Http1Service::new(Holding::<N>, Http1ConnectionParameters::default()).start.sizes()
+    }
+
+    /// What an idle connection consists of, besides its stream: a task that is as small for a handler with a future of 16 KiB, and
+    /// the link. The numbers are those of 64-bit machines.
+    #[test]
+    fn the_size_of_an_idle_connection() {
+        let ((task, coroutine), (task_16k, coroutine_16k)) = (sizes::<1>(), sizes::<16_384>());
+        assert_eq!(task, task_16k);
+        assert!(coroutine < 2048 && coroutine_16k > 16_384, "{coroutine}, {coroutine_16k}");
+        assert!(task <= 40, "a task of {task} bytes");
+        assert!(size_of::<Link>() <= 152, "a link of {} bytes", size_of::<Link>());
     }
 }
