@@ -41,3 +41,8 @@ pub use connection::Http1Connection;
 pub use landspout_http1::Limits;
 pub use params::Http1ConnectionParameters;
 pub use server::{Http1ServerConnection, Http1Service};
+
+/// Its examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

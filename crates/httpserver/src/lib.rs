@@ -49,3 +49,8 @@ pub use landspout_httputil::{
 };
 pub use landspout_tcpserver::ServerError;
 pub use server::{HttpServer, HttpServerOptions};
+
+/// Its examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

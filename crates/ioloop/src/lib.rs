@@ -82,3 +82,8 @@ pub use registration::{EventTarget, Ready, Registration};
 pub use remote::Remote;
 pub use task::JoinHandle;
 pub use timeout::{Deadline, Sleep, TimeoutError, TimeoutHandle, WithTimeout, sleep, with_timeout};
+
+/// Its examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

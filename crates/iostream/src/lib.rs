@@ -59,3 +59,8 @@ pub use read::ReadTarget;
 pub use stream::{IoStream, StreamOptions};
 pub use transport::{Raiser, Transport};
 pub use write::Written;
+
+/// Its examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,3 +10,8 @@ pub use landspout_iostream as iostream;
 pub use landspout_netutil as netutil;
 pub use landspout_process as process;
 pub use landspout_tcpserver as tcpserver;
+
+/// Its examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

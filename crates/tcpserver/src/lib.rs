@@ -44,3 +44,8 @@ pub use error::ServerError;
 pub use handler::{BoxError, HandleStream, HandlerResult};
 pub use server::TcpServer;
 pub use threads::{ServerThreads, start_threads};
+
+/// Its examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
