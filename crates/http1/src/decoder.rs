@@ -169,18 +169,14 @@ impl RequestDecoder {
     /// The limit of the body is again that of the [`Limits`].
     #[inline]
     pub fn start_next(&mut self) -> bool {
+        if matches!(self.state, State::Done | State::End) {
+            self.state = if self.keep_alive { State::Head } else { State::Closed };
+            self.max_body_size = self.limits.max_body_size;
+            return self.keep_alive;
+        }
         match self.state {
-            State::Done | State::End if self.keep_alive => {
-                self.state = State::Head;
-                self.max_body_size = self.limits.max_body_size;
-                true
-            }
-            State::Done | State::End => {
-                self.state = State::Closed;
-                false
-            }
             State::Head => !self.head_begun,
-            State::Fixed { .. } | State::Chunked(_) | State::Closed | State::Failed(_) => false,
+            _ => false,
         }
     }
 
@@ -218,7 +214,7 @@ impl RequestDecoder {
         &self.limits
     }
 
-    #[inline(never)]
+    #[inline]
     fn decode_head(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
         // First sight of a head: usually all of it is there.
         if !self.head_begun && matches!(input.first(), Some(byte) if *byte > b'\r') {

@@ -224,14 +224,11 @@ impl ResponseEncoder {
         let Some(key) = Key::of(start_line, headers) else {
             return self.response(start_line, headers, body, date, out);
         };
-        if self.has_nothing_to_say(start_line.code) && !self.head_sent() {
-            if let Some(head) = heads.get(key, date) {
-                out.extend_from_slice(head);
-                append_number_and_end(body.len() as u64, out);
-                out.extend_from_slice(body);
-                self.state = State::Done;
-                return Ok(());
-            }
+        let usual = self.has_nothing_to_say(start_line.code) && !self.head_sent();
+        if usual && heads.append(key, date, body.len(), out) {
+            out.extend_from_slice(body);
+            self.state = State::Done;
+            return Ok(());
         }
         self.render_and_keep(heads, key, start_line, headers, body, date, out)
     }
@@ -249,8 +246,9 @@ impl ResponseEncoder {
         out: &mut Vec<u8>,
     ) -> Result<(), HttpOutputError> {
         let start = out.len();
-        if let Some(end) = self.render(start_line, headers, body, date, out)? {
-            heads.keep(key, date, &out[start..end]);
+        if let Some(number_at) = self.render(start_line, headers, body, date, out)? {
+            let head = &out[start..out.len() - body.len()];
+            heads.keep(key, date, head, number_at - start, body.len());
         }
         Ok(())
     }
@@ -510,7 +508,7 @@ fn append_date_and_length_name(date: &[u8; 29], out: &mut Vec<u8>) {
 }
 
 #[inline]
-fn append_number_and_end(number: u64, out: &mut Vec<u8>) {
+pub(crate) fn append_number_and_end(number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     out.extend_from_slice(b"\r\n\r\n");
 }

@@ -7,7 +7,7 @@
 use landspout_httputil::{HeaderIndex, HttpHeaders, is_token};
 
 use crate::error::DecodeError;
-use crate::framing::{KnownHost, RequestFields, kind};
+use crate::framing::{Kind, KnownHost, RequestFields, kind};
 use crate::head::{Parsed, method_of};
 use crate::request_line::{self, TargetForm};
 
@@ -28,7 +28,8 @@ pub(crate) fn read(
     }
     let mut index = storage.begin(max_size.min(256));
     let mut seen = RequestFields::default();
-    let end = read_fields(input, line.len(), max_headers, &mut index, &mut seen)?;
+    let mut host = &input[..0];
+    let end = read_fields(input, line.len(), max_headers, &mut index, &mut seen, &mut host)?;
     let head = &input[..end];
     let method = line.method(head);
     let count = index.len();
@@ -36,7 +37,7 @@ pub(crate) fn read(
         let (name, value) = index.field(n).unwrap_or_default();
         (&head[name], &head[value])
     };
-    let framing = match seen.conclude(method, line.http11, count, field, hosts) {
+    let framing = match seen.conclude(method, line.http11, count, || host, field, hosts) {
         Ok(framing) => framing,
         Err(error) => return Some(Err(error)),
     };
@@ -45,14 +46,15 @@ pub(crate) fn read(
     Some(Ok(Parsed { len: end, target: line.form, framing }))
 }
 
-/// Notes the fields from `at` on. Gives the position behind the blank line.
+/// Notes the fields from `at` on, and the value of `Host`. Gives the position behind the blank line.
 #[inline]
-fn read_fields(
-    input: &[u8],
+fn read_fields<'i>(
+    input: &'i [u8],
     mut at: usize,
     max_headers: usize,
     index: &mut HeaderIndex<'_>,
     seen: &mut RequestFields,
+    host: &mut &'i [u8],
 ) -> Option<usize> {
     let mut count = 0;
     loop {
@@ -63,8 +65,15 @@ fn read_fields(
         if count == max_headers {
             return None;
         }
-        let name_len = name_len(rest)?;
-        let (name, rest) = rest.split_at(name_len);
+        // What nearly every head begins with, and the way nearly everybody writes it.
+        let (name_len, kind) = match rest.first_chunk() == Some(b"Host:") {
+            true => (4, Kind::Host),
+            false => {
+                let len = name_len(rest)?;
+                (len, kind(&rest[..len]))
+            }
+        };
+        let rest = &rest[name_len..];
         // Behind the colon, which `name_len` saw.
         let mut start = at + name_len + 1;
         let mut value = rest.get(1..)?;
@@ -77,7 +86,10 @@ fn read_fields(
         if rest.first_chunk() != Some(b"\r\n") || value.first() == Some(&b' ') || value.last() == Some(&b' ') {
             return None;
         }
-        seen.see_name(kind(name), count);
+        seen.see_name(kind, count);
+        if kind == Kind::Host {
+            *host = value;
+        }
         index.push(at..at + name_len, start..start + value_len);
         at = start + value_len + 2;
         count += 1;

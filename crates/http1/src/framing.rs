@@ -132,18 +132,25 @@ impl RequestFields {
         self.seen |= bit;
     }
 
+    /// The number of the first field of that kind.
+    pub(crate) fn first(&self, kind: Kind) -> usize {
+        self.first[kind as usize].into()
+    }
+
     #[inline]
     pub(crate) fn has(&self, kind: Kind) -> bool {
         self.seen & 1 << kind as u8 != 0
     }
 
-    /// The decisions. `field` gives a field by its number, of which there are `count`.
+    /// The decisions. `host` gives the value of a `Host` that occurs once, `field` a field by its number, of which there are
+    /// `count`.
     #[inline]
     pub(crate) fn conclude<'a>(
         &self,
         method: &[u8],
         http11: bool,
         count: usize,
+        host: impl FnOnce() -> &'a [u8],
         field: impl Fn(usize) -> (&'a [u8], &'a [u8]),
         hosts: &mut KnownHost,
     ) -> Result<RequestFraming, DecodeError> {
@@ -155,7 +162,7 @@ impl RequestFields {
         } else if self.repeated & HOST != 0 {
             return Err(DecodeError::MultipleHosts);
         } else {
-            hosts.check(field(self.first[Kind::Host as usize].into()).1)?;
+            hosts.check(host())?;
         }
         if self.seen & RARE == 0 {
             return Ok(RequestFraming::silent(http11));
@@ -234,11 +241,18 @@ pub(crate) struct KnownHost {
 impl KnownHost {
     #[inline]
     fn check(&mut self, host: &[u8]) -> Result<(), DecodeError> {
-        // No host is empty, so that nothing passes before there is one.
-        if host == &self.host[..usize::from(self.len).min(31)] && !host.is_empty() {
-            return Ok(());
-        }
-        self.check_new(host)
+        let is_known = match (host.first_chunk::<8>(), host.last_chunk::<8>()) {
+            // Both ends, which may overlap, as numbers: most hosts are that long, and a call would cost more.
+            (Some(first), Some(last)) if host.len() <= 16 => {
+                let known_last = self.host.get(host.len() - 8..).and_then(|known| known.first_chunk());
+                host.len() == usize::from(self.len)
+                    && self.host.first_chunk() == Some(first)
+                    && known_last == Some(last)
+            }
+            // No host is empty, so that nothing passes before there is one.
+            _ => self.host.get(..usize::from(self.len)) == Some(host) && !host.is_empty(),
+        };
+        if is_known { Ok(()) } else { self.check_new(host) }
     }
 
     #[inline(never)]

@@ -74,7 +74,7 @@ fn store(
         let (name, value) = field(n);
         (&head[name], &head[value])
     };
-    let framing = seen.conclude(method, line.http11, count, bytes_of, hosts)?;
+    let framing = seen.conclude(method, line.http11, count, || bytes_of(seen.first(Kind::Host)).1, bytes_of, hosts)?;
     index.set_request_line(method_of(method), line.target(), line.version());
     if let (Some(authority), false) = (authority, seen.has(Kind::Host)) {
         // HTTP/1.0 without `Host`: the target has one all the same. It was checked, so this can't fail.
@@ -86,9 +86,10 @@ fn store(
 /// A method that was checked to be a token, so that nothing falls back.
 #[inline]
 pub(crate) fn method_of(method: &[u8]) -> Method {
-    match method {
-        b"GET" => Method::GET,
-        b"POST" => Method::POST,
+    // Arrays are compared as a whole, slices byte by byte.
+    match (method.len(), method.first_chunk(), method.first_chunk()) {
+        (3, Some(b"GET"), _) => Method::GET,
+        (4, _, Some(b"POST")) => Method::POST,
         _ => Method::from_bytes(method).unwrap_or_default(),
     }
 }

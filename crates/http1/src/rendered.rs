@@ -6,6 +6,8 @@
 
 use landspout_httputil::{HttpHeaders, ResponseStartLine, StatusCode};
 
+use crate::encoder::append_number_and_end;
+
 /// How many different heads are kept: the answers that a server gives most, one place for each.
 const PLACES: usize = 8;
 /// Longer ones are not worth their memory.
@@ -23,8 +25,11 @@ pub struct RenderedHeads {
 struct Rendered {
     key: Key,
     date: [u8; 29],
-    /// Up to the number behind `Content-Length: `.
+    /// The head with this `Content-Length`, blank line and all.
+    length: usize,
     bytes: Vec<u8>,
+    /// Where the number begins.
+    number_at: usize,
 }
 
 /// What a constant head is known by.
@@ -60,19 +65,38 @@ impl RenderedHeads {
         Self::default()
     }
 
+    /// Appends the head of a response with that much of a body. False: it is not here.
     #[inline]
-    pub(crate) fn get(&self, key: Key, date: &[u8; 29]) -> Option<&[u8]> {
-        let rendered = self.places[key.place()].as_ref()?;
-        (rendered.key.is(key) && rendered.date == *date).then_some(&rendered.bytes)
+    pub(crate) fn append(&mut self, key: Key, date: &[u8; 29], length: usize, out: &mut Vec<u8>) -> bool {
+        let Some(rendered) = &mut self.places[key.place()] else { return false };
+        if !rendered.key.is(key) || rendered.date != *date {
+            return false;
+        }
+        if rendered.length != length {
+            rendered.set_length(length);
+        }
+        out.extend_from_slice(&rendered.bytes);
+        true
     }
 
-    pub(crate) fn keep(&mut self, key: Key, date: &[u8; 29], head: &[u8]) {
+    /// Keeps a head whose number begins at `number_at`.
+    pub(crate) fn keep(&mut self, key: Key, date: &[u8; 29], head: &[u8], number_at: usize, length: usize) {
         if head.len() > MAX_SIZE {
             return;
         }
         let mut bytes = self.places[key.place()].take().map(|rendered| rendered.bytes).unwrap_or_default();
         bytes.clear();
         bytes.extend_from_slice(head);
-        self.places[key.place()] = Some(Rendered { key, date: *date, bytes });
+        self.places[key.place()] = Some(Rendered { key, date: *date, length, bytes, number_at });
+    }
+}
+
+impl Rendered {
+    /// The next answer has another length, or the one before had.
+    #[inline(never)]
+    fn set_length(&mut self, length: usize) {
+        self.length = length;
+        self.bytes.truncate(self.number_at);
+        append_number_and_end(length as u64, &mut self.bytes);
     }
 }

@@ -282,13 +282,13 @@ impl HttpHeaders {
         self.block_or(|headers| Rc::new(Block::copy_of(headers.fields())))
     }
 
-    #[inline]
+    #[inline(always)]
     fn block_or(&mut self, new: impl FnOnce(&Self) -> Rc<Block>) -> &mut Block {
         if !self.is_unique() {
             self.repr = Repr::Block(new(self));
         }
         match &mut self.repr {
-            Repr::Block(block) => Rc::make_mut(block),
+            Repr::Block(block) => Rc::get_mut(block).expect("it is unique, or has just been made"),
             Repr::Static(_) => unreachable!("it has just been made a block"),
         }
     }
@@ -323,11 +323,10 @@ pub struct HeaderIndex<'a> {
 }
 
 impl HeaderIndex<'_> {
-    /// Copies the head. All offsets are relative to its start.
+    /// Copies the head, once. All offsets are relative to its start; fields beyond 4 GiB would read as something else.
     #[inline]
     pub fn set_bytes(&mut self, head: &[u8]) {
-        self.block.bytes.clear();
-        self.block.bytes.extend_from_slice(&head[..head.len().min(u32::MAX as usize)]);
+        self.block.bytes.extend_from_slice(head);
         debug_assert!(self.block.fields.iter().all(|field| {
             is_token(field.name.of(&self.block.bytes)) && is_field_value(field.value.of(&self.block.bytes))
         }));
