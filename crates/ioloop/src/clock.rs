@@ -17,9 +17,10 @@ pub trait Clock {
     /// The time of day.
     fn wall(&self) -> SystemTime;
 
-    /// How long a loop that has nothing to do until `deadline` may block for I/O: `None` is "until something happens".
-    fn block_for(&self, deadline: Option<Instant>) -> Option<Duration> {
-        deadline.map(|at| at.saturating_duration_since(self.monotonic()))
+    /// How long a loop that has nothing to do until `deadline` may block for I/O: `None` is "until something happens". `now` was
+    /// read from this clock just before.
+    fn block_for(&self, now: Instant, deadline: Option<Instant>) -> Option<Duration> {
+        deadline.map(|at| at.saturating_duration_since(now))
     }
 
     /// Called when the loop waited for `deadline` and no I/O came. A simulated clock may jump there.
@@ -127,9 +128,9 @@ impl Clock for ManualClock {
         self.shared.wall.get()
     }
 
-    fn block_for(&self, deadline: Option<Instant>) -> Option<Duration> {
+    fn block_for(&self, now: Instant, deadline: Option<Instant>) -> Option<Duration> {
         match deadline {
-            Some(at) if self.shared.jumps || at <= self.monotonic() => Some(Duration::ZERO),
+            Some(at) if self.shared.jumps || at <= now => Some(Duration::ZERO),
             _ => None,
         }
     }

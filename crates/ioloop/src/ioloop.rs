@@ -421,11 +421,12 @@ impl Inner {
     }
 
     fn run_timeouts(&self, batch: &mut Vec<Key>) {
-        if self.wheel.borrow().len() == 0 {
-            return;
-        }
+        let Some(next) = self.wheel.borrow().next_expiration() else { return };
         self.turn.now.set(self.clock.monotonic());
         let now = self.nanos(self.turn.now.get());
+        if now < next {
+            return;
+        }
         self.wheel.borrow_mut().expire(now, batch);
         for key in batch.drain(..) {
             // An earlier one of the batch may have removed it.
@@ -453,7 +454,7 @@ impl Inner {
     fn poll(&self) -> Result<(), LoopError> {
         let busy = self.tasks.has_ready() || !self.callbacks.borrow().is_empty() || !self.dirty.borrow().is_empty();
         let deadline = self.next_deadline();
-        let timeout = if busy { Some(Duration::ZERO) } else { self.clock.block_for(deadline) };
+        let timeout = if busy { Some(Duration::ZERO) } else { self.clock.block_for(self.turn.now.get(), deadline) };
         let arrived = self.reactor.turn(timeout)?;
         self.turn.now.set(self.clock.monotonic());
         if arrived.events == 0 && !busy {

@@ -24,7 +24,7 @@ impl Clock for Blocks {
         SystemClock.wall()
     }
 
-    fn block_for(&self, deadline: Option<Instant>) -> Option<Duration> {
+    fn block_for(&self, _: Instant, deadline: Option<Instant>) -> Option<Duration> {
         assert_eq!(deadline, None);
         // Nobody listens any more when the test is over.
         let _ = self.0.send(());

@@ -425,7 +425,7 @@ fn a_clock_that_panics_leaves_a_loop_that_can_be_closed() {
         fn wall(&self) -> SystemTime {
             SystemClock.wall()
         }
-        fn block_for(&self, _: Option<Instant>) -> Option<Duration> {
+        fn block_for(&self, _: Instant, _: Option<Instant>) -> Option<Duration> {
             panic!("no idea")
         }
     }

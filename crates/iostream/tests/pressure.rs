@@ -221,10 +221,10 @@ impl Clock for Watched {
         self.time.wall()
     }
 
-    fn block_for(&self, deadline: Option<Instant>) -> Option<Duration> {
+    fn block_for(&self, now: Instant, deadline: Option<Instant>) -> Option<Duration> {
         self.polls.set(self.polls.get() + 1);
         assert!(self.polls.get() < 10_000, "the loop spins");
-        self.time.block_for(deadline)
+        self.time.block_for(now, deadline)
     }
 
     fn idled(&self, deadline: Option<Instant>) {

@@ -55,7 +55,7 @@ impl Clock for StillClock {
         self.time.wall()
     }
 
-    fn block_for(&self, deadline: Option<Instant>) -> Option<Duration> {
+    fn block_for(&self, _: Instant, deadline: Option<Instant>) -> Option<Duration> {
         self.reads.set(0);
         self.asked.borrow_mut().push(deadline);
         assert!(self.asked.borrow().len() < SPIN, "the loop spins");

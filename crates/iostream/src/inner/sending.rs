@@ -189,6 +189,7 @@ impl Inner {
         }
     }
 
+    #[inline]
     pub(super) fn mark_dirty(self: &Rc<Self>, state: &mut State) {
         if !state.dirty {
             state.dirty = true;
