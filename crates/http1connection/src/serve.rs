@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use landspout_http1::{BodyLength, DecodeError, Event, Limits, RequestDecoder, RequestHead};
+use landspout_http1::{BodyLength, DecodeError, Decoded, Event, Limits, RequestDecoder, RequestHead};
 use landspout_httputil::{
     BoxError, HttpInputError, HttpMessageDelegate, HttpOutputError, HttpServerConnectionDelegate, StatusCode,
 };
@@ -180,16 +180,16 @@ fn decode(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, De
 /// [`decode`] without a call, for the one place that every request passes.
 #[inline(always)]
 fn decode_here(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, DecodeError> {
-    link.stream.parse_buffered(|buffered| match decoder.decode(buffered) {
-        Ok(decoded) => {
-            let behind_data = match &decoded.event {
-                Some(Event::Data(range)) => range.end - range.start,
-                _ => 0,
-            };
-            (decoded.consumed - behind_data, Ok(decoded.event))
-        }
-        Err(error) => (0, Err(error)),
-    })
+    let decoded = link.stream.parse_buffered(|buffered| {
+        let decoded = decoder.decode(buffered);
+        let done_with = match &decoded {
+            Ok(Decoded { consumed, event: Some(Event::Data(range)) }) => consumed - range.len(),
+            Ok(Decoded { consumed, .. }) => *consumed,
+            Err(_) => 0,
+        };
+        (done_with, decoded)
+    })?;
+    Ok(decoded.event)
 }
 
 /// A request that is under way.

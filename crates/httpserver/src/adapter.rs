@@ -153,7 +153,7 @@ where
             callback: self.0.clone(),
             server_connection: server_conn,
             connection: Some(request_conn),
-            head: None,
+            request: None,
             body: Body::default(),
         }
     }
@@ -164,9 +164,9 @@ where
 pub(crate) struct CallableAdapter<F> {
     callback: Rc<F>,
     server_connection: ServerConnectionId,
-    /// Goes to the request, at `finish`.
+    /// Goes to the request, which is made as soon as its head is there.
     connection: Option<Rc<dyn HttpConnection>>,
-    head: Option<(RequestStartLine, HttpHeaders)>,
+    request: Option<HttpServerRequest>,
     body: Body,
 }
 
@@ -212,7 +212,9 @@ where
 {
     #[inline]
     async fn headers_received(&mut self, start_line: RequestStartLine, headers: HttpHeaders) -> Result<(), BoxError> {
-        self.head = Some((start_line, headers));
+        if let Some(connection) = self.connection.take() {
+            self.request = Some(HttpServerRequest::new(start_line, headers, connection, self.server_connection));
+        }
         Ok(())
     }
 
@@ -224,10 +226,7 @@ where
     #[inline]
     async fn finish(&mut self) -> Result<(), BoxError> {
         // `headers_received` came before, by the chain's contract.
-        let Some(((start_line, headers), connection)) = self.head.take().zip(self.connection.take()) else {
-            return Ok(());
-        };
-        let mut request = HttpServerRequest::new(start_line, headers, connection, self.server_connection);
+        let Some(mut request) = self.request.take() else { return Ok(()) };
         if let Some(body) = self.body.take() {
             request = request.with_body(body);
             // A malformed form is answered with 400, whether the callback looks at it or not.
