@@ -263,7 +263,11 @@ where
                 break if skipped { Received::Answered } else { Received::AnsweredUnread };
             }
             match decode(link, decoder) {
-                Ok(Some(Event::Data(range))) => self.deliver(range.len(), delegate).await?,
+                Ok(Some(Event::Data(range))) => {
+                    // Whoever has begun to send doesn't wait.
+                    expect_continue = false;
+                    self.deliver(range.len(), delegate).await?;
+                }
                 Ok(Some(Event::Trailers(trailers))) => {
                     self.check(watch(link, exchange, delegate.trailers_received(trailers)).await)?;
                 }

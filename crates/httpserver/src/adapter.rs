@@ -24,7 +24,7 @@ use crate::xheaders::XHeaders;
 #[derive(Default)]
 pub(crate) struct LiveConnections {
     pub(crate) connections: RefCell<HashMap<ServerConnectionId, Http1ServerConnection>>,
-    /// Who waits until there are none.
+    /// Who waits until some of them are gone.
     pub(crate) waiting: RefCell<Vec<Waker>>,
 }
 
@@ -32,10 +32,8 @@ impl LiveConnections {
     fn remove(&self, id: ServerConnectionId) {
         let removed = self.connections.borrow_mut().remove(&id);
         drop(removed);
-        if self.connections.borrow().is_empty() {
-            for waker in self.waiting.take() {
-                waker.wake();
-            }
+        for waker in self.waiting.take() {
+            waker.wake();
         }
     }
 }

@@ -85,10 +85,10 @@ impl HttpServerOptions {
         self
     }
 
-    /// The largest piece in which a body is read and delivered, in bytes. Default 65,536, which is also the most.
+    /// The largest piece in which a body is delivered, in bytes. Default 65,536, which is also the most, as streams read no
+    /// more at once.
     pub fn chunk_size(mut self, bytes: usize) -> Self {
         self.params.chunk_size = bytes;
-        self.streams.read_chunk_size = bytes;
         self
     }
 
@@ -315,17 +315,20 @@ impl HttpServer {
         self.live.connections.borrow().len()
     }
 
-    /// Closes every connection at once, cutting responses that are under way, and waits until their tasks have ended.
+    /// Closes every connection at once, cutting responses that are under way, and waits until their tasks have ended. Those that
+    /// come meanwhile are left alone: [`stop`](Self::stop) first.
     ///
     /// # Cancel safety
     /// The connections are closed at the first poll; dropping the future later only stops waiting.
     pub async fn close_all_connections(&self) {
-        let connections: Vec<_> = self.live.connections.borrow().values().cloned().collect();
-        for connection in connections {
+        let mut closed: Vec<_> = self.live.connections.borrow().values().cloned().collect();
+        for connection in &closed {
             connection.close();
         }
         poll_fn(|cx| {
-            if self.live.connections.borrow().is_empty() {
+            let live = self.live.connections.borrow();
+            closed.retain(|connection| live.contains_key(&connection.id()));
+            if closed.is_empty() {
                 return Poll::Ready(());
             }
             self.live.waiting.borrow_mut().push(cx.waker().clone());

@@ -26,8 +26,9 @@ impl XHeaders {
     }
 
     fn remote_ip(&self, headers: &HttpHeaders) -> Option<IpAddr> {
-        if let Some(ip) = headers.get("X-Real-Ip") {
-            return text(ip).parse().ok();
+        // Repeated, it is a list and so no address: nobody can tell which one is the proxy's.
+        if let Some(ip) = headers.get_text("X-Real-Ip") {
+            return ip.trim().parse().ok();
         }
         let forwarded = headers.get_text("X-Forwarded-For")?;
         let mut nearest = None;
@@ -50,10 +51,6 @@ fn protocol(headers: &HttpHeaders) -> Option<Protocol> {
         Some("https") => Some(Protocol::Https),
         _ => None,
     }
-}
-
-fn text(value: &[u8]) -> &str {
-    std::str::from_utf8(value).unwrap_or_default().trim()
 }
 
 #[cfg(test)]
@@ -88,6 +85,7 @@ mod tests {
             (&[("X-Real-Ip", "4.4.4.4<script>")], "http 127.0.0.1"),
             (&[("X-Forwarded-For", "4.4.4.4, 5.5.5.5<script>")], "http 127.0.0.1"),
             (&[("X-Real-Ip", "www.google.com")], "http 127.0.0.1"),
+            (&[("X-Real-Ip", "4.4.4.4"), ("X-Real-Ip", "5.5.5.5")], "http 127.0.0.1"),
             (&[("X-Real-Ip", "[::1]")], "http 127.0.0.1"),
             (&[], "http 127.0.0.1"),
         ] {
