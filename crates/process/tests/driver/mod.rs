@@ -53,7 +53,17 @@ pub(crate) fn example() -> PathBuf {
 }
 
 pub(crate) fn start(arguments: &[&str]) -> Parent {
-    start_command(Command::new(example()).args(arguments))
+    // What was ignored when the tests were started (by nohup, or for a background job) would stay ignored.
+    let defaults = "--default-signal=HUP,INT,QUIT,TERM";
+    let mut command = Command::new("env");
+    let reset = Command::new("env").args([defaults, "true"]).output();
+    if reset.is_ok_and(|output| output.status.success()) {
+        command.arg(defaults).arg(example());
+    } else {
+        // Not GNU coreutils 8.31: take what there is.
+        command = Command::new(example());
+    }
+    start_command(command.args(arguments))
 }
 
 pub(crate) fn start_command(command: &mut Command) -> Parent {
