@@ -198,8 +198,9 @@ fn a_client_that_sends_on_reads_its_answer() {
             let service = Http1Service::new(app(), params);
             let (mut socket, connection) = connect_socket(&service);
             let all = in_thread(move || {
-                socket.write_all(request.as_bytes()).unwrap();
-                for _ in 0..big >> 16 {
+                // A client that asked for the end is served as one that keeps to it, unless more is there already.
+                socket.write_all(&[request.as_bytes(), &[b'x'; 1 << 16]].concat()).unwrap();
+                for _ in 1..big >> 16 {
                     socket.write_all(&[b'x'; 1 << 16]).unwrap_or_else(|error| panic!("{name}: {error}"));
                 }
                 let mut all = String::new();
@@ -381,4 +382,29 @@ fn a_closed_stream_is_served_to_its_end() {
         assert!(connection.closed());
         drop(near);
     });
+}
+
+/// A client that did not ask for the end may be sending its next request: the connection is open for it to be thrown away.
+#[test]
+fn who_closes_on_its_own_lingers() {
+    for (asked, lingers) in [("", true), ("Connection: close\r\n", false)] {
+        run(async move {
+            let params = Http1ConnectionParameters { no_keep_alive: true, ..Default::default() };
+            let (mut socket, connection) = connect_socket(&Http1Service::new(app(), params));
+            socket.set_nonblocking(true).unwrap();
+            socket.write_all(format!("GET / HTTP/1.1\r\nHost: x\r\n{asked}\r\n").as_bytes()).unwrap();
+            let mut answer = String::new();
+            until(|| socket.read_to_string(&mut answer).is_ok()).await;
+            assert!(answer.contains("Connection: close\r\n"), "{answer}");
+            turns(10).await;
+            assert_eq!(connection.closed(), !lingers);
+            if lingers {
+                socket.write_all(GET.as_bytes()).unwrap();
+                turns(10).await;
+                assert_eq!(socket.read(&mut [0]).unwrap(), 0, "the end, and no reset");
+                drop(socket);
+                until(|| connection.closed()).await;
+            }
+        });
+    }
 }

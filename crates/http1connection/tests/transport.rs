@@ -258,6 +258,32 @@ fn many_pipelined_requests_let_others_run() {
     });
 }
 
+/// A peer that pipelines and doesn't read is served no further than its answers can be sent.
+#[test]
+fn a_pipelining_peer_that_does_not_read_waits() {
+    run(async {
+        const COUNT: usize = 1000;
+        let recorder = Recorder::new(async |connection: Connection, call| match call {
+            Call::Finish(_) => ok(&connection, vec![b'x'; 16 << 10]),
+            _ => done(),
+        });
+        let trace = recorder.trace.clone();
+        let service = service(recorder);
+        let (client, _) = connect(&service);
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(COUNT));
+        let mut started = 0;
+        until(|| trace.count("start") > 0).await;
+        while trace.count("start") > started {
+            started = trace.count("start");
+            turns(20).await;
+        }
+        assert!(started < COUNT, "all {COUNT} answers are made and held");
+        for _ in 0..COUNT {
+            assert_eq!(client.response().await.body.len(), 16 << 10);
+        }
+    });
+}
+
 #[test]
 fn serving_needs_a_stream_and_nothing_else() {
     run(async {

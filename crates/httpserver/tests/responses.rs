@@ -200,6 +200,46 @@ fn headers_leave_as_they_were_given() {
     });
 }
 
+/// Constant heads may be kept rendered: whichever comes after whichever, each answer is its own.
+#[test]
+fn constant_heads_are_not_mixed_up() {
+    run(async {
+        const A: HttpHeaders = HttpHeaders::from_static(&[("X-A", "1")]);
+        const B: HttpHeaders = HttpHeaders::from_static(&[("X-B", "22"), ("X-C", "333")]);
+        let server = HttpServer::new(async |request: HttpServerRequest| {
+            let n: usize = request.path()[1..].parse().unwrap();
+            let status = [StatusCode::OK, StatusCode::CREATED, StatusCode::NOT_FOUND][n % 3];
+            let line = match n % 5 {
+                0 => ResponseStartLine::new(status).with_reason("Own Words").unwrap(),
+                _ => ResponseStartLine::new(status),
+            };
+            let headers = [NONE, A, B][n / 3 % 3].clone();
+            request.connection().write_response(&line, &headers, "x".repeat(n * 7 % 1000).as_bytes())
+        });
+        let address = listen(&server);
+        let client = connect(address);
+        for n in (0..200).map(|n| n * 61 % 200) {
+            // An answer that says more: HTTP/1.0, a close, HEAD.
+            let other = connect(address);
+            other.send(format!("GET /{n} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+            client.send(format!("HEAD /{n} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            let head = client.head().await;
+            for (response, said) in
+                [(other.response().await, Some("keep-alive")), (client.get(&format!("/{n}")).await, None)]
+            {
+                assert_eq!(response.status, [200, 201, 404][n % 3]);
+                assert_eq!(response.reason == "Own Words", n % 5 == 0, "{n}");
+                let own: Vec<_> = response.fields.iter().filter(|(name, _)| name.starts_with("x-")).collect();
+                let given = [NONE, A, B][n / 3 % 3].clone();
+                assert_eq!(own.len(), given.len(), "{n}");
+                assert_eq!((response.body.len(), response.field("connection")), (n * 7 % 1000, said), "{n}");
+                assert_eq!(response.field("content-length"), head.field("content-length"), "{n}");
+            }
+            other.hang_up();
+        }
+    });
+}
+
 /// The application closes by its own header, or asks for nothing that isn't its business.
 #[test]
 fn the_applications_connection_header() {
