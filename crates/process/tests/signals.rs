@@ -97,7 +97,7 @@ fn the_signal_at_the_parents_death_is_sigterm() {
 
 #[test]
 fn workers_inherit_mask_and_actions_of_before() {
-    let parent = start(&["1", "100"]);
+    let parent = start_command(Command::new(example()).args(["1", "100"]));
     let first = parent.worker();
     let me = std::process::id().try_into().unwrap();
     let stops = [SIGTERM, SIGINT, SIGHUP, SIGCHLD].map(bit).iter().sum::<u64>();
