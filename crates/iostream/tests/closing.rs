@@ -182,8 +182,13 @@ async fn close_when_flushed_sends_everything(over: Over) {
     let calls = Trace::default();
     from.set_close_callback(calls.callback("closed"));
     let data = Random::new(2).bytes(20_000_000);
+    let reading = from.clone();
+    // (A pipe's writer can't be read from, but asked.)
+    let read = spawn(async move { reading.read_bytes(1).await });
+    turns(2).await;
     let written = from.write(&data).unwrap();
     from.close_when_flushed();
+    assert_closed_cleanly(&read.await.unwrap());
     assert!(!from.closed());
     assert_closed_cleanly(&from.write(b"more"));
     assert_closed_cleanly(&from.read_bytes(1).await);

@@ -315,7 +315,9 @@ fn accepted_bytes_are_sent_once_connected() {
         // The writing side of a connection to be can be ended too, with nothing written.
         let (listener, address) = listener();
         let stream = connecting(address);
-        stream.shutdown_write().await.unwrap();
+        let mut ended = pin!(stream.shutdown_write());
+        assert!(poll_once(ended.as_mut()).await.is_none(), "the poller has not told of the connection yet");
+        ended.await.unwrap();
         assert_eq!(accept(&listener).read_until_close().await.unwrap(), "");
         assert!(!stream.closed());
         // With nothing to send there is nothing to wait for.

@@ -65,6 +65,8 @@ fn streams_close_with_their_loop() {
     let mut peers = Vec::new();
     let mut make = || {
         let (socket, peer) = UnixStream::pair().unwrap();
+        // A descriptor that stays open must fail the test, not keep it.
+        peer.set_read_timeout(Some(GUARD)).unwrap();
         peers.push(peer);
         IoStream::from_unix(socket, StreamOptions::new()).unwrap()
     };

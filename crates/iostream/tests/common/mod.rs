@@ -32,7 +32,7 @@ use tracing::field::{Field, Visit};
 use tracing::span;
 
 /// A test that would hang ends after this.
-pub const GUARD: Duration = Duration::from_secs(30);
+pub const GUARD: Duration = Duration::from_secs(60);
 
 /// Runs a test's future on a loop of its own.
 pub fn run<F: Future + 'static>(future: F) -> F::Output {

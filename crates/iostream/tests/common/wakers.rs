@@ -27,11 +27,13 @@ impl Hooked {
     }
 
     fn run(&self) {
-        let hook = HOOKS.with_borrow_mut(|hooks| {
+        // After a failed test, wakers are dropped together with the thread.
+        let hook = HOOKS.try_with(|hooks| {
+            let mut hooks = hooks.borrow_mut();
             let at = hooks.iter().position(|(id, _)| *id == self.id)?;
             Some(hooks.swap_remove(at).1)
         });
-        if let Some(hook) = hook {
+        if let Ok(Some(hook)) = hook {
             hook();
         }
     }
