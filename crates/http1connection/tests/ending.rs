@@ -9,7 +9,10 @@ use std::rc::Rc;
 use common::recorder::{Connection, begin, ok};
 use common::*;
 use landspout_http1connection::{Http1ConnectionParameters, Http1ServerConnection, Http1Service};
-use landspout_httputil::{HttpServerConnectionDelegate, ServerConnectionId};
+use landspout_httputil::{
+    BoxError, HttpHeaders, HttpMessageDelegate, HttpOutputError, HttpServerConnectionDelegate, RequestStartLine,
+    ServerConnectionId,
+};
 use landspout_ioloop::IoLoop;
 use landspout_iostream::{IoStream, StreamOptions};
 
@@ -319,7 +322,7 @@ fn a_peer_that_does_not_read_meets_a_limit() {
                         match connection.write(&piece) {
                             Ok(()) => written += 1,
                             Err(error) => {
-                                use landspout_httputil::HttpOutputError::WriteBufferFull;
+                                use HttpOutputError::WriteBufferFull;
                                 assert_eq!(error, WriteBufferFull(LIMIT));
                                 refused.set(refused.get() + 1);
                                 // The way that an application goes on: at the client's pace.
@@ -354,7 +357,7 @@ fn a_head_that_finds_no_room_leaves_no_trace() {
             let Call::Finish(_) = call else { return done() };
             let (line, headers) =
                 (landspout_httputil::ResponseStartLine::new(landspout_httputil::StatusCode::OK), Default::default());
-            let full = Err(landspout_httputil::HttpOutputError::WriteBufferFull(LIMIT));
+            let full = Err(HttpOutputError::WriteBufferFull(LIMIT));
             assert_eq!(connection.write_headers(&line, &headers, &vec![b'x'; LIMIT + 1]), full);
             assert_eq!(connection.write_response(&line, &headers, &vec![b'x'; LIMIT + 1]), full);
             assert_eq!(connection.write_headers(&line, &headers, &vec![b'x'; LIMIT - 100]), Ok(()));
@@ -407,4 +410,43 @@ fn who_closes_on_its_own_lingers() {
             }
         });
     }
+}
+
+/// When the delegate hears of it, the connection is closed: nothing it writes then would reach anybody.
+#[test]
+fn the_connection_is_closed_when_the_delegate_hears_of_it() {
+    struct Late(Rc<RefCell<Option<bool>>>, Connection);
+    impl HttpMessageDelegate for Late {
+        async fn headers_received(&mut self, _: RequestStartLine, _: HttpHeaders) -> Result<(), BoxError> {
+            begin(&self.1)
+        }
+        async fn data_received(&mut self, _: bytes::Bytes) -> Result<(), BoxError> {
+            Err("out of luck".into())
+        }
+        async fn finish(&mut self) -> Result<(), BoxError> {
+            Ok(())
+        }
+        fn on_connection_close(&mut self) {
+            self.0.replace(Some(self.1.write(b"late") == Err(HttpOutputError::Closed)));
+        }
+    }
+    #[derive(Clone, Default)]
+    struct Delegate(Rc<RefCell<Option<bool>>>);
+    impl HttpServerConnectionDelegate for Delegate {
+        type Delegate = Late;
+        fn start_request(&self, _: ServerConnectionId, connection: Connection) -> Late {
+            Late(self.0.clone(), connection)
+        }
+    }
+    logged(|| {
+        run(async {
+            let delegate = Delegate::default();
+            let closed = delegate.0.clone();
+            let (client, _) = connect(&service(delegate));
+            client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+            client.head().await;
+            assert_eq!(client.cut().await, b"");
+            assert_eq!(closed.take(), Some(true));
+        });
+    });
 }

@@ -287,3 +287,25 @@ fn each_exchange_has_its_own_callback_and_its_own_limits() {
         client.end().await;
     });
 }
+
+/// `100 Continue` has its place before the final response's head, and nowhere else.
+#[test]
+fn continue_does_not_come_within_a_response() {
+    run(async {
+        let recorder = Recorder::new(async |connection: Connection, call| match call {
+            Call::Headers(..) => begin(&connection),
+            Call::Data(chunk) => Ok(connection.write(&chunk)?),
+            Call::Finish(_) => Ok(connection.finish()?),
+            Call::Trailers(_) => done(),
+        });
+        let (client, _) = connect(&service(recorder));
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+        assert_eq!(client.head().await.status, 200);
+        turns(5).await;
+        client.assert_silent();
+        client.send("hello");
+        assert_eq!(client.chunk().await.unwrap(), b"hello");
+        assert_eq!(client.chunk().await, None);
+        assert_eq!(client.get("/").await.status, 200);
+    });
+}

@@ -1,17 +1,25 @@
 //! What is logged while a test runs.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
+/// Has this program's log go to whoever is in [`logged`] on the same thread. Every test comes by here before anything is logged:
+/// whether an event's place in the code is worth a call is decided once for all threads, when it is first met.
+pub fn install() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing::subscriber::set_global_default(Lines).expect("nobody else installs one"));
+}
+
 /// Gives what `f` returns and the lines that this thread logged meanwhile, without those of the lowest levels.
 pub fn logged<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let lines = Lines::default();
-    let result = tracing::subscriber::with_default(lines.clone(), f);
-    let lines = lines.0.lock().unwrap().clone();
-    (result, lines)
+    install();
+    LINES.set(Some(Vec::new()));
+    let result = f();
+    (result, LINES.take().unwrap_or_default())
 }
 
 /// Those that an operator has to look at.
@@ -20,9 +28,12 @@ pub fn alarms(lines: &[String]) -> Vec<&str> {
     lines.iter().map(String::as_str).filter(alarm).collect()
 }
 
+thread_local! {
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
 /// The smallest subscriber: each event is a line of level and message.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+struct Lines;
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -40,7 +51,11 @@ impl Subscriber for Lines {
     fn event(&self, event: &Event<'_>) {
         let mut line = format!("{} ", event.metadata().level());
         event.record(&mut Message(&mut line));
-        self.0.lock().unwrap().push(line);
+        LINES.with_borrow_mut(|lines| {
+            if let Some(lines) = lines {
+                lines.push(line);
+            }
+        });
     }
 
     fn enter(&self, _: &span::Id) {}

@@ -13,6 +13,7 @@ pub const GUARD: Duration = Duration::from_secs(120);
 
 /// Runs a test's future on a loop of its own.
 pub fn run<F: Future + 'static>(future: F) -> F::Output {
+    super::log::install();
     let io_loop = IoLoop::new().expect("a loop");
     let output = io_loop.run_sync_timeout(GUARD, future).expect("the test ends by itself");
     io_loop.close().expect("the loop stands still");
@@ -22,6 +23,7 @@ pub fn run<F: Future + 'static>(future: F) -> F::Output {
 /// Runs a test's future on a loop whose time jumps to the next deadline when nothing else is to be done. All peers have to
 /// live on it, over [`connect_pair`]. A test that would hang jumps over the guard.
 pub fn run_jumping<F: Future + 'static>(test: impl FnOnce(ManualClock) -> F) -> F::Output {
+    super::log::install();
     let clock = ManualClock::jumping();
     let io_loop = IoLoop::with_clock(clock.clone());
     let output = io_loop.run_sync_timeout(Duration::from_secs(1_000_000), test(clock));
