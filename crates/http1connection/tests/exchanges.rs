@@ -214,8 +214,14 @@ fn what_the_application_keeps_stays_as_it_was() {
             }
         });
         let (client, _) = connect(&service(recorder));
-        for n in 0..50 {
+        // One after the other, then all at once.
+        for n in 0..25 {
             client.send(format!("GET /{n} HTTP/1.1\r\nHost: x\r\nX-N: {n}\r\n\r\n"));
+            assert_eq!(client.response().await.text(), format!("/{n}"));
+        }
+        let batch: String = (25..50).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: x\r\nX-N: {n}\r\n\r\n")).collect();
+        client.send(batch);
+        for n in 25..50 {
             assert_eq!(client.response().await.text(), format!("/{n}"));
         }
         let exchanges: HashSet<*const ()> =
@@ -307,5 +313,33 @@ fn continue_does_not_come_within_a_response() {
         assert_eq!(client.chunk().await.unwrap(), b"hello");
         assert_eq!(client.chunk().await, None);
         assert_eq!(client.get("/").await.status, 200);
+    });
+}
+
+/// What a request sets that has no body is not left for the next one.
+#[test]
+fn limits_that_found_no_body_are_forgotten() {
+    run(async {
+        let recorder = Recorder::new(async |connection: Connection, call| match call {
+            Call::Headers(start_line, _) if start_line.path() == "/sets" => {
+                connection.set_max_body_size(1);
+                connection.set_body_timeout(Some(std::time::Duration::ZERO));
+                done()
+            }
+            Call::Finish(target) => ok(&connection, target),
+            _ => done(),
+        });
+        let (client, _) = connect(&service(recorder));
+        let post = "POST /next HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(client.get("/sets").await.text(), "/sets");
+        client.send(post);
+        turns(5).await;
+        client.send("hello");
+        assert_eq!(client.response().await.brief(), (200, "/next"));
+        client.send([get("/sets"), post.to_owned()].concat());
+        assert_eq!(client.response().await.text(), "/sets");
+        turns(5).await;
+        client.send("hello");
+        assert_eq!(client.response().await.brief(), (200, "/next"));
     });
 }

@@ -378,7 +378,7 @@ fn a_close_callback_for_a_connection_that_is_gone() {
     });
 }
 
-/// A callback holds a handle of its own exchange as a rule. That must not keep either of them.
+/// A callback holds a handle of its own exchange as a rule. That must not keep either of them, whenever it was set.
 #[test]
 fn close_callbacks_are_let_go_with_their_request() {
     run(async {
@@ -388,20 +388,25 @@ fn close_callbacks_are_let_go_with_their_request() {
             move |connection: Connection, call| {
                 let alive = alive.clone();
                 async move {
-                    if let Call::Finish(_) = call {
-                        let late = connection.clone();
-                        connection.set_close_callback(Some(Box::new(move || {
-                            let _ = (late.finish(), alive);
-                        })));
+                    let Call::Finish(target) = call else { return done() };
+                    let late = connection.clone();
+                    let callback = Box::new(move || {
+                        let _ = (late.finish(), alive);
+                    });
+                    if target == "/after" {
                         ok(&connection, "answer")?;
+                        connection.set_close_callback(Some(callback));
+                        return done();
                     }
-                    done()
+                    connection.set_close_callback(Some(callback));
+                    ok(&connection, "answer")
                 }
             }
         });
         let (client, _) = connect(&service(recorder));
-        for _ in 0..10 {
-            client.get("/").await;
+        for target in ["/before", "/after", "/before", "/after"] {
+            client.get(target).await;
+            until(|| Rc::strong_count(&alive) <= 2).await;
         }
         assert_eq!(Rc::strong_count(&alive), 2, "the test's and the delegate's");
     });

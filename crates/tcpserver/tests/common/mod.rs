@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt::{Debug, Write};
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ pub const GUARD: Duration = Duration::from_secs(120);
 
 /// Runs a test's future on a loop of its own.
 pub fn run<F: Future + 'static>(future: F) -> F::Output {
+    install();
     let io_loop = IoLoop::new().expect("a loop");
     let output = io_loop.run_sync_timeout(GUARD, future).expect("the test ends by itself");
     io_loop.close().expect("the loop stands still");
@@ -70,17 +71,27 @@ impl Gate {
     }
 }
 
+/// Has this program's log go to whoever is in [`logged`] on the same thread. Every test comes by here before anything is logged:
+/// whether an event's place in the code is worth a call is decided once for all threads, when it is first met.
+pub fn install() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing::subscriber::set_global_default(Lines).expect("nobody else installs one"));
+}
+
 /// Gives what `f` returns and the lines that this thread logged meanwhile, without those of the lowest levels.
 pub fn logged<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let lines = Lines::default();
-    let result = tracing::subscriber::with_default(lines.clone(), f);
-    let lines = lines.0.lock().unwrap().clone();
-    (result, lines)
+    install();
+    LINES.set(Some(Vec::new()));
+    let result = f();
+    (result, LINES.take().unwrap_or_default())
+}
+
+thread_local! {
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
 /// The smallest subscriber: each event is a line of level and message.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+struct Lines;
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -98,7 +109,8 @@ impl Subscriber for Lines {
     fn event(&self, event: &Event<'_>) {
         let mut line = format!("{} ", event.metadata().level());
         event.record(&mut Message(&mut line));
-        self.0.lock().unwrap().push(line);
+        // A thread that ends has nobody who asks.
+        let _ = LINES.try_with(|lines| lines.borrow_mut().as_mut().map(|lines| lines.push(line)));
     }
 
     fn enter(&self, _: &span::Id) {}
