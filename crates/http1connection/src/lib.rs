@@ -16,14 +16,22 @@
 //! # When the peer leaves
 //! While the application works the connection is watched. A peer that ends its sending side still gets its answer; the
 //! close callback runs once. A reset, a hang-up or a failed write drops the pending call and calls
-//! `on_connection_close`. Pipelined bytes hide neither.
+//! `on_connection_close`. Pipelined bytes hide neither. A delegate that has panicked, or is cancelled with the loop, is
+//! dropped without another call.
+//!
+//! # When the server closes
+//! The last answer is sent first, however long the peer takes to read it. When the peer may be sending still, that is after a
+//! refusal and whenever it did not ask for the end itself, only the writing side ends then: what comes is read and thrown
+//! away until the peer closes, for 30 seconds at most, 5 of silence. To close at once would reset the connection, and the
+//! peer could lose the answer (RFC 9112, section 9.6).
 //!
 //! # Differences from Tornado
 //! - `start_request` is called when a request's head is there, not before its first byte: a delegate never waits for a
 //!   request that doesn't come.
 //! - Every refusal has its status (400, 408, 413, 414, 417, 431, 501, 505), a short body and `Connection: close`, and the
 //!   connection lingers so that the peer can read it (RFC 9112, section 9.6). Tornado answers 400 or nothing.
-//! - An error or panic of the application is answered with 500 while that is possible.
+//! - An error or panic of the application is answered with 500 while that is possible, and so is a request whose last handle
+//!   was dropped without a complete response.
 //! - A client that leaves is noticed although it has pipelined more.
 //! - When the application answers before it has read the body, up to 256 KiB of the rest are skipped and the connection stays.
 //! - A delegate whose response is finished before the message was received gets no further call.
