@@ -41,6 +41,9 @@
 //! - A close callback that is set on a closed stream runs, and so does that of a stream whose last handle goes.
 //! - A read of `max_buffer_size` bytes comes out well however the peer cuts them: no more is taken from the kernel than fits.
 //! - `max_write_buffer_size` counts what the kernel doesn't take, not what waits for the end of the turn.
+//! - `read_until_close` gives what came however the stream ended; [`IoStream::error`] tells whether that was a reset. (In
+//!   Tornado it depends on the moment at which the error is met.)
+//! - A stream whose loop is closed closes with it; its close callback is dropped, as there is no loop to run it.
 //! - A second read while one waits gives [`StreamError::AlreadyReading`].
 //! - Host names are not resolved here: `connect` takes addresses, so that it never blocks.
 #![forbid(unsafe_code)]
