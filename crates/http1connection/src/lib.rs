@@ -20,10 +20,10 @@
 //! dropped without another call.
 //!
 //! # When the server closes
-//! The last answer is sent first, however long the peer takes to read it. When the peer may be sending still, that is after a
-//! refusal and whenever it did not ask for the end itself, only the writing side ends then: what comes is read and thrown
-//! away until the peer closes, for 30 seconds at most, 5 of silence. To close at once would reset the connection, and the
-//! peer could lose the answer (RFC 9112, section 9.6).
+//! The last answer is sent first. A peer that asked for the end itself and sends nothing more may take as long as it likes to
+//! read it. Any other is cut off when it takes nothing of it for 30 seconds; and once it is sent, only the writing side ends:
+//! what comes is read and thrown away until the peer closes, for 30 seconds at most, 5 of silence. To close at once would
+//! reset the connection, and the peer could lose the answer (RFC 9112, section 9.6).
 //!
 //! # Differences from Tornado
 //! - `start_request` is called when a request's head is there, not before its first byte: a delegate never waits for a
