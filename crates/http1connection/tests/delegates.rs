@@ -545,3 +545,20 @@ fn a_response_that_ends_early_is_cut() {
     });
     assert!(lines.iter().any(|line| line.contains("wrote 2 bytes, fewer than the Content-Length 42")), "{lines:#?}");
 }
+
+/// The same when the application doesn't look: the next answer must not become a part of the body.
+#[test]
+fn a_response_that_ends_early_is_cut_although_nobody_looks() {
+    run(async {
+        let recorder = failing("finish", |connection| {
+            let headers = HttpHeaders::from_static(&[("Content-Length", "42")]);
+            connection.write_headers(&ResponseStartLine::new(StatusCode::OK), &headers, b"ok")?;
+            let _ = connection.finish();
+            done()
+        });
+        let (client, _) = connect(&service(recorder));
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(client.head().await.field("content-length"), Some("42"));
+        assert_eq!(client.cut().await, b"ok");
+    });
+}
