@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::manifest::{self, FeatureSet, Manifest};
-use crate::{examples, tidy};
+use crate::{examples, parity, tidy};
 
 /// Runs all steps.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
@@ -48,6 +48,8 @@ fn steps(crates: &[Manifest]) -> Vec<Step> {
     for manifest in crates {
         steps.extend(package_steps(manifest));
     }
+    // What it runs was built above: seconds of work.
+    steps.push(Step::Chore("parity --allow-missing", |root| parity::run(root, true)));
     steps.push(Step::Cargo {
         environment: Some(("RUSTDOCFLAGS", "-Dwarnings")),
         arguments: words("doc --locked --workspace --no-deps --all-features"),

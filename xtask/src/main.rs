@@ -7,6 +7,7 @@
 mod ci;
 mod examples;
 mod manifest;
+mod parity;
 mod tidy;
 
 use std::path::Path;
@@ -19,6 +20,9 @@ usage: cargo xtask CHORE
                    no, each and all features, docs, examples; stops at the first failure
   ci --list        print these commands without running them
   tidy             check the invariants of ARCHITECTURE.md and of this repository's shape
+  parity           account for every test method of Tornado's suite that tests/parity lists, by running our tests that
+                   show the same; fails while some are missing
+  parity --allow-missing   only prints those
   examples         build all examples, start each, use it once, stop it
   examples NAME..  the same for some of them
 ";
@@ -31,6 +35,8 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(root),
         ["ci", "--list"] => ci::list(root),
         ["tidy"] => tidy::run(root),
+        ["parity"] => parity::run(root, false),
+        ["parity", "--allow-missing"] => parity::run(root, true),
         ["examples", names @ ..] => examples::run(root, names),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");

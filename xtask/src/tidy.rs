@@ -43,6 +43,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("examples_listed", documents::examples_listed),
     ("crates_listed", documents::crates_listed),
     ("links_lead_somewhere", documents::links_lead_somewhere),
+    ("parity_tables", documents::parity_tables),
 ];
 
 /// Runs all checks and prints all that they find.

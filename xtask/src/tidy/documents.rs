@@ -2,6 +2,7 @@
 
 use super::code::line_of;
 use super::{Problems, Repository, markdown};
+use crate::parity;
 
 /// Every example stands in the README and is run by `cargo xtask examples`.
 pub(super) fn examples_listed(repository: &Repository) -> Problems {
@@ -46,6 +47,12 @@ pub(super) fn links_lead_somewhere(repository: &Repository) -> Problems {
         }
     }
     problems
+}
+
+/// The tables of `tests/parity` account for every method once; that their tests pass is for `cargo xtask parity` to say.
+pub(super) fn parity_tables(repository: &Repository) -> Problems {
+    let text = |path: &str| repository.files.iter().find(|file| file.path == path).map(|file| file.text.as_str());
+    parity::problems(text)
 }
 
 /// `file` is `path` or lies below it.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{CHECKS, Repository, failures};
+use crate::parity;
 
 /// A repository in a directory of its own, gone when dropped.
 struct Tree(PathBuf);
@@ -25,6 +26,11 @@ impl Tree {
             tree.write(&format!("crates/{dir}/Cargo.toml"), &manifest);
             tree.write(&format!("crates/{dir}/README.md"), "# A crate, see [the overview](../../README.md#top)\n");
             tree.write(&format!("crates/{dir}/src/lib.rs"), "//! A crate.\n#![forbid(unsafe_code)]\n");
+        }
+        for (module, count) in parity::MODULES {
+            let entries = (0..*count).map(|n| format!("\n[Test.test_{n}]\nsummary = \"s\"\nmissing = \"m\"\n"));
+            let table = format!("crate = \"{module}\"\n\n[classes]\nTest = {count}\n{}", entries.collect::<String>());
+            tree.write(&format!("tests/parity/{module}.toml"), &table);
         }
         tree
     }
@@ -335,6 +341,13 @@ const CASES: &[Case] = &[
         check: "links_lead_somewhere",
         says: "crates/http1/README.md:2: no file crates/ioloop/src/loop.rs",
         change: |tree| tree.append("crates/http1/README.md", "[the loop](../ioloop/src/loop.rs#L1)\n"),
+    },
+    Case {
+        check: "parity_tables",
+        says: "tests/parity/netutil.toml: Test has 7 test methods, but 6 entries",
+        change: |tree| {
+            tree.replace("tests/parity/netutil.toml", "\n[Test.test_3]\nsummary = \"s\"\nmissing = \"m\"\n", "")
+        },
     },
     Case {
         check: "crates_listed",
