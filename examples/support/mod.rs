@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::exit;
 use std::str::FromStr;
 
+use landspout::ioloop::signal::{SIGINT, SIGTERM};
 use landspout::ioloop::{IoLoop, LoopError};
 use tracing::Level;
 
@@ -148,9 +149,6 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 ///
 /// This makes the thread's loop: a program that forks calls it in the workers.
 pub(crate) fn stop_on_signals() -> Result<(), LoopError> {
-    // The same numbers on every platform we know.
-    const SIGINT: i32 = 2;
-    const SIGTERM: i32 = 15;
     let io_loop = IoLoop::current();
     [SIGINT, SIGTERM].into_iter().try_for_each(|signal| io_loop.add_signal_handler(signal, || IoLoop::current().stop()))
 }

@@ -52,6 +52,8 @@
 //!   [`wall_time`](IoLoop::wall_time).
 //! - A callback is a closure without arguments or result: it captures what it needs, and an async one is
 //!   [`spawn`](IoLoop::spawn)ed.
+//! - `add_callback_from_signal` is `add_callback` (feature `signal`): a signal calls back on the loop (`add_signal_handler`),
+//!   not in the middle of whatever was running. For other threads it is [`Remote::add_callback`].
 //! - Handlers are closures that own what they need; `close(all_fds=True)` is what [`close`](IoLoop::close) always does for
 //!   what they own.
 //! - A timed-out [`with_timeout`] drops its future, where Tornado lets it run on.
@@ -68,7 +70,7 @@ mod registration;
 mod remote;
 mod run_sync;
 #[cfg(feature = "signal")]
-mod signal;
+pub mod signal;
 mod task;
 mod timeout;
 mod turn;

@@ -69,6 +69,7 @@ impl Remote {
     /// # Errors
     /// [`LoopError::Closed`] when the loop was closed; the callback is dropped. A loop that is closed later drops what
     /// did not run by then.
+    #[doc(alias = "add_callback_from_signal")]
     pub fn add_callback(&self, callback: impl FnOnce() + Send + 'static) -> Result<(), LoopError> {
         self.post(|arrivals| arrivals.callbacks.push(Box::new(callback)))
     }
