@@ -98,6 +98,8 @@ pub(crate) struct Inner {
     buffers: Buffers,
     #[cfg(feature = "signal")]
     pub(crate) signals: crate::signal::SignalHandlers,
+    #[cfg(feature = "executor")]
+    pub(crate) executor: crate::executor::DefaultExecutor,
 }
 
 impl IoLoop {
@@ -172,6 +174,8 @@ impl IoLoop {
             buffers: Buffers::default(),
             #[cfg(feature = "signal")]
             signals: Default::default(),
+            #[cfg(feature = "executor")]
+            executor: Default::default(),
         });
         OPEN_LOOPS.fetch_add(1, Ordering::Relaxed);
         let io_loop = Self { inner };
@@ -294,11 +298,6 @@ impl IoLoop {
             return;
         }
         self.inner.callbacks.borrow_mut().push_back(Box::new(callback));
-    }
-
-    /// The same as [`add_callback`](Self::add_callback), which in Rust has no error to propagate.
-    pub fn spawn_callback(&self, callback: impl FnOnce() + 'static) {
-        self.add_callback(callback);
     }
 
     /// Runs a future on this loop. It gets its first poll in the next round of tasks.
@@ -549,6 +548,8 @@ impl Inner {
         self.tasks.detach_from_thread();
         let arrivals = self.remote.close();
         log_panic(DROPPED, || drop(arrivals));
+        #[cfg(feature = "executor")]
+        log_panic(DROPPED, || drop(self.executor.replace(None)));
         self.reactor.close();
         OPEN_LOOPS.fetch_sub(1, Ordering::Relaxed);
     }

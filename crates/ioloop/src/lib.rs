@@ -39,7 +39,8 @@
 //! a millisecond; arming and cancelling cost the same however many there are.
 //!
 //! # Threads
-//! Everything here is `!Send` but [`Remote`], by which other threads post callbacks. Wakers may be used anywhere.
+//! Everything here is `!Send` but [`Remote`], by which other threads post callbacks. Wakers may be used anywhere. What blocks
+//! goes to other threads by `run_in_executor` (feature `executor`), and its result comes back as a future.
 //!
 //! # The end of a loop
 //! [`close`](IoLoop::close), the drop of the last handle, or the end of the thread whose current loop it is, cancels all
@@ -50,10 +51,13 @@
 //! - `instance()` is [`current()`](IoLoop::current), as in Tornado since 5.0.
 //! - `time()` is split in [`now`](IoLoop::now) (monotonic: timeouts don't jump with the time of day) and
 //!   [`wall_time`](IoLoop::wall_time).
-//! - A callback is a closure without arguments or result: it captures what it needs, and an async one is
-//!   [`spawn`](IoLoop::spawn)ed.
 //! - `add_callback_from_signal` is `add_callback` (feature `signal`): a signal calls back on the loop (`add_signal_handler`),
 //!   not in the middle of whatever was running. For other threads it is [`Remote::add_callback`].
+//! - A callback is a closure without arguments or result: it captures what it needs. An async one goes to
+//!   [`spawn_callback`](IoLoop::spawn_callback), which logs its failure, or to [`spawn`](IoLoop::spawn), which gives a handle.
+//! - [`add_future`](IoLoop::add_future) passes the future's result to the callback, not the future.
+//! - What Python raises through a future that nobody awaits is logged here when it happens: the panic of a task or of a job
+//!   in an executor. A pool's thread ends with the pool and not with the process.
 //! - Handlers are closures that own what they need; `close(all_fds=True)` is what [`close`](IoLoop::close) always does for
 //!   what they own.
 //! - A timed-out [`with_timeout`] drops its future, where Tornado lets it run on.
@@ -61,9 +65,12 @@
 #![forbid(unsafe_code)]
 
 mod buffers;
+mod callback;
 mod clock;
 mod error;
 mod events;
+#[cfg(feature = "executor")]
+mod executor;
 mod ioloop;
 mod reactor;
 mod registration;
@@ -72,17 +79,24 @@ mod run_sync;
 #[cfg(feature = "signal")]
 pub mod signal;
 mod task;
+#[cfg(feature = "executor")]
+mod thread_pool;
 mod timeout;
 mod turn;
 mod wheel;
 
+pub use callback::CallbackResult;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{JoinError, LoopError, RunSyncError, panic_message};
 pub use events::Events;
+#[cfg(feature = "executor")]
+pub use executor::{Executor, ExecutorFuture, Job};
 pub use ioloop::IoLoop;
 pub use registration::{EventTarget, Ready, Registration};
 pub use remote::Remote;
 pub use task::JoinHandle;
+#[cfg(feature = "executor")]
+pub use thread_pool::ThreadPoolExecutor;
 pub use timeout::{Deadline, Sleep, TimeoutError, TimeoutHandle, WithTimeout, sleep, with_timeout};
 
 /// Its examples are tests too.

@@ -55,7 +55,9 @@ fn a_closed_loop_refuses_everything_quietly_or_by_an_error() {
     let captured = capture();
     io_loop.add_callback(move || drop(captured));
     let captured = capture();
-    io_loop.spawn_callback(move || drop(captured));
+    io_loop.spawn_callback(async move || drop(captured));
+    let captured = capture();
+    io_loop.add_future(async {}, move |()| drop(captured));
     let captured = capture();
     io_loop.call_later(Duration::ZERO, move || drop(captured));
     let captured = capture();

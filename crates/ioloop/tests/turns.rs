@@ -375,18 +375,6 @@ fn exception_logging_of_a_callback() {
     assert_eq!(trace.take(), ["next"]);
 }
 
-/// Tornado: test_spawn_callback.
-#[test]
-fn spawn_callback_logs_as_add_callback_does() {
-    let (io_loop, _clock) = still_loop();
-    let trace = Trace::default();
-    io_loop.spawn_callback(|| panic!("spawned"));
-    io_loop.spawn_callback(trace.pusher("next"));
-    let ((), lines) = logged(|| run_until_idle(&io_loop));
-    assert_one_error(&lines, "spawned");
-    assert_eq!(trace.take(), ["next"]);
-}
-
 #[test]
 fn a_payload_that_is_not_text_is_logged_too() {
     let (io_loop, _clock) = still_loop();

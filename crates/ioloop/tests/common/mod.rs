@@ -9,7 +9,7 @@ use std::io::{Read, Write as _};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -71,6 +71,7 @@ impl Clock for StillClock {
 
 /// A loop whose time stands still.
 pub fn still_loop() -> (IoLoop, StillClock) {
+    install_log();
     let clock = StillClock { time: ManualClock::new(), asked: Rc::default(), reads: Rc::default() };
     let io_loop = IoLoop::with_clock(clock.clone());
     (io_loop, clock)
@@ -182,12 +183,19 @@ pub fn yield_now() -> YieldNow {
     YieldNow::default()
 }
 
+/// Has this program's log go to whoever is in [`logged`] on the same thread. Tests come by here before anything is logged:
+/// whether an event's place in the code is worth a call is decided once for all threads, when it is first met.
+pub fn install_log() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing::subscriber::set_global_default(Lines).expect("nobody else installs one"));
+}
+
 /// Gives what `f` returns and the messages that this thread logged meanwhile.
 pub fn logged<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let lines = Lines::default();
-    let result = tracing::subscriber::with_default(lines.clone(), f);
-    let lines = lines.0.lock().unwrap().clone();
-    (result, lines)
+    install_log();
+    LINES.set(Some(Vec::new()));
+    let result = f();
+    (result, LINES.take().unwrap_or_default())
 }
 
 /// Asserts that of the lines exactly one is an error and says `text`.
@@ -197,9 +205,12 @@ pub fn assert_one_error(lines: &[String], text: &str) {
     assert!(errors.len() == 1 && errors[0].contains(text), "expected one error with {text:?}: {lines:#?}");
 }
 
+thread_local! {
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
 /// The smallest subscriber: each event is a line of level and message.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+struct Lines;
 
 impl tracing::Subscriber for Lines {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
@@ -217,7 +228,8 @@ impl tracing::Subscriber for Lines {
     fn event(&self, event: &tracing::Event<'_>) {
         let mut line = format!("{} ", event.metadata().level());
         event.record(&mut Message(&mut line));
-        self.0.lock().unwrap().push(line);
+        // A thread that ends has nobody who asks.
+        let _ = LINES.try_with(|lines| lines.borrow_mut().as_mut().map(|lines| lines.push(line)));
     }
 
     fn enter(&self, _: &span::Id) {}
