@@ -33,12 +33,19 @@
 //! # Memory
 //! A stream without unread or unsent bytes holds no buffer: its memory comes from the loop's free list and goes back there.
 //!
+//! # Features
+//! None is on by default.
+//! - `regex`: [`read_until_regex`](IoStream::read_until_regex) and [`Regex`]. Brings two packages (`regex-automata` without
+//!   its searching engines, and `regex-syntax`).
+//!
 //! # Differences from Tornado
 //! - Cancelling a read loses no data (Tornado consumes and discards it).
 //! - When the peer's end is read while bytes are still to be sent, these are sent before the stream closes.
 //! - Bytes that were accepted survive the last handle; `close()` sends what the kernel takes.
 //! - A read past `max_buffer_size` is refused as such, with the stream left open.
 //! - A close callback that is set on a closed stream runs, and so does that of a stream whose last handle goes.
+//! - What `read_until_regex` gives doesn't depend on how the bytes came in packets. Tornado returns whatever matches in what
+//!   has arrived, so that `[0-9]+` may cut a number in two; here a match that may grow waits for the byte that ends it.
 //! - A read of `max_buffer_size` bytes comes out well however the peer cuts them: no more is taken from the kernel than fits.
 //! - `max_write_buffer_size` counts what the kernel doesn't take, not what waits for the end of the turn.
 //! - `read_until_close` gives what came however the stream ended; [`IoStream::error`] tells whether that was a reset. (In
@@ -52,6 +59,8 @@ mod buffer;
 mod error;
 mod inner;
 mod read;
+#[cfg(feature = "regex")]
+mod read_regex;
 mod stream;
 mod transport;
 mod transports;
@@ -59,6 +68,8 @@ mod write;
 
 pub use error::{CloseCause, StreamError};
 pub use read::ReadTarget;
+#[cfg(feature = "regex")]
+pub use read_regex::{Regex, RegexError};
 pub use stream::{IoStream, StreamOptions};
 pub use transport::{Raiser, Transport};
 pub use write::Written;

@@ -192,11 +192,7 @@ impl IoStream {
                 match checked {
                     Ok(Some(n)) => return Poll::Ready(Ok(n)),
                     Ok(None) => {}
-                    Err(cause) => {
-                        tracing::info!("unsatisfiable read, closing the stream: {cause}");
-                        self.inner.close_with(Some(cause.clone()));
-                        return Poll::Ready(Err(StreamError::Closed(Some(cause))));
-                    }
+                    Err(cause) => return Poll::Ready(Err(self.inner.unsatisfiable(cause))),
                 }
                 match self.inner.poll_fill(cx) {
                     Poll::Ready(Ok(())) => {}
@@ -207,6 +203,15 @@ impl IoStream {
         })
         .await?;
         Ok(self.take_buffered(n))
+    }
+}
+
+impl Inner {
+    /// Ends the stream of a read that can't succeed any more.
+    pub(crate) fn unsatisfiable(self: &Rc<Self>, cause: CloseCause) -> StreamError {
+        tracing::info!("unsatisfiable read, closing the stream: {cause}");
+        self.close_with(Some(cause.clone()));
+        StreamError::Closed(Some(cause))
     }
 }
 
@@ -235,10 +240,10 @@ impl<'a> ReadTarget<'a> {
 }
 
 /// Marks the stream as being read; one read at a time.
-struct Reading<'a>(&'a Rc<Inner>);
+pub(crate) struct Reading<'a>(&'a Rc<Inner>);
 
 impl<'a> Reading<'a> {
-    fn begin(inner: &'a Rc<Inner>) -> Result<Self, StreamError> {
+    pub(crate) fn begin(inner: &'a Rc<Inner>) -> Result<Self, StreamError> {
         let mut state = inner.state.borrow_mut();
         match std::mem::replace(&mut state.reading, true) {
             false => Ok(Self(inner)),
