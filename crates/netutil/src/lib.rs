@@ -7,6 +7,8 @@
 //! close-on-exec, ready for any reactor, for a thread with [`set_nonblocking(false)`](std::net::TcpListener::set_nonblocking),
 //! or for forked children.
 //!
+//! With the feature `tls`, `SslOptions` makes rustls' configurations out of PEM files.
+//!
 //! ```
 //! # fn main() -> Result<(), landspout_netutil::BindError> {
 //! // Port 0: the first address picks a free port, every other address listens on the same one.
@@ -40,6 +42,15 @@
 //! - **A failing accept callback** costs its own connection; in Tornado it ends the batch.
 //! - **The accept handler owns its listener.** `AcceptHandler::remove` hands it back, and it is closed by dropping it;
 //!   Tornado's remover leaves it to whoever else holds the socket.
+//! - **TLS options are checked whole.** Tornado's constructors look whether files exist and leave the rest to the first
+//!   connection. Here certificates and keys are read and compared when a configuration is built, and the error names the file.
+//! - **Files are read once.** With a dictionary, Tornado reads them for each connection; here they are read again when
+//!   `ReloadableServerConfig::reload` says so (Tornado issue 2895).
+//! - **`ssl_version` is a minimum and a maximum,** and both are at least TLS 1.2 (RFC 8996). `ciphers` takes names of suites and
+//!   none of OpenSSL's words for sets.
+//! - **A client certificate that is asked for needs `ca_certs`;** Tornado would ask and then refuse every one.
+//! - **Host names are looked for among the certificate's alternative names only,** never in its common name (RFC 9525,
+//!   section 2).
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "ioloop")]
@@ -48,6 +59,8 @@ mod bind;
 mod error;
 mod ip;
 mod listener;
+#[cfg(feature = "tls")]
+mod tls;
 mod unix;
 
 #[cfg(feature = "ioloop")]
@@ -56,6 +69,11 @@ pub use bind::{AddressFamily, BindOptions, DEFAULT_BACKLOG, bind_sockets};
 pub use error::BindError;
 pub use ip::is_valid_ip;
 pub use listener::{Connection, Listener, PeerAddress};
+#[cfg(feature = "tls")]
+pub use tls::{
+    CertReqs, ClientConfig, Pem, PemOrigin, ReloadableServerConfig, ServerConfig, SniCertificate, SslOptions, TlsError,
+    TlsVersion,
+};
 pub use unix::{UnixBindOptions, bind_unix_socket};
 
 /// Its examples are tests too.

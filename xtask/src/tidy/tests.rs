@@ -116,6 +116,7 @@ const GOOD: &[(&str, &str)] = &[
     ("crates/iostream/src/transports/tls.rs", "use rustls::ServerConnection;\n"),
     ("crates/netutil/src/accept.rs", "use mio::Interest;\n"),
     ("crates/netutil/src/tls.rs", "use rustls::ServerConfig;\n"),
+    ("crates/netutil/tests/tls/main.rs", "use rustls::{ServerConfig, ServerConnection};\n"),
     ("crates/netutil/tests/clock.rs", "fn f() { std::time::Instant::now(); }\n"),
 ];
 
