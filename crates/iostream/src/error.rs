@@ -3,6 +3,10 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
+
+#[cfg(feature = "tls")]
+use crate::TlsFailure;
 
 /// A failed operation on an [`IoStream`](crate::IoStream).
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +35,9 @@ pub enum StreamError {
     },
     /// Another read of this stream is waiting. Tornado's assertion "Already reading".
     AlreadyReading,
+    /// TLS, or another layer ([`add_layer`](crate::IoStream::add_layer)), can't begin here: a read waits, bytes are unread or
+    /// unsent, or a handshake goes on. Tornado's `ValueError`. The stream stays as it was.
+    NotIdle,
 }
 
 /// Why a stream was closed, if not by a clean end.
@@ -53,6 +60,16 @@ pub enum CloseCause {
     },
     /// The stream's event loop was closed.
     LoopClosed,
+    /// The connection ended without the goodbye of its protocol: the peer may have had more to say (RFC 8446, section 6.1).
+    Truncated,
+    /// The handshake took longer than it may.
+    HandshakeTimeout {
+        /// What was allowed.
+        limit: Duration,
+    },
+    /// The peer and we have no TLS in common, or don't trust each other.
+    #[cfg(feature = "tls")]
+    Tls(TlsFailure),
 }
 
 impl CloseCause {
@@ -64,10 +81,20 @@ impl CloseCause {
         }
     }
 
+    /// Whether the two sides of TLS could not agree: nothing that is wrong with this program.
+    pub(crate) fn is_failed_trust(&self) -> bool {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether the peer just went away: no reason for a log line.
     pub(crate) fn is_disconnect(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut};
-        matches!(self.io_kind(), Some(ConnectionReset | ConnectionAborted | BrokenPipe | TimedOut))
+        matches!(self, Self::Truncated)
+            || matches!(self.io_kind(), Some(ConnectionReset | ConnectionAborted | BrokenPipe | TimedOut))
     }
 }
 
@@ -78,7 +105,10 @@ impl PartialEq for CloseCause {
             (Self::Io(a), Self::Io(b)) => a.kind() == b.kind(),
             (Self::UnsatisfiableRead { max_bytes: a }, Self::UnsatisfiableRead { max_bytes: b }) => a == b,
             (Self::ReadBufferFull { max_buffer_size: a }, Self::ReadBufferFull { max_buffer_size: b }) => a == b,
-            (Self::LoopClosed, Self::LoopClosed) => true,
+            (Self::LoopClosed, Self::LoopClosed) | (Self::Truncated, Self::Truncated) => true,
+            (Self::HandshakeTimeout { limit: a }, Self::HandshakeTimeout { limit: b }) => a == b,
+            #[cfg(feature = "tls")]
+            (Self::Tls(a), Self::Tls(b)) => a == b,
             _ => false,
         }
     }
@@ -86,6 +116,14 @@ impl PartialEq for CloseCause {
 
 impl From<io::Error> for CloseCause {
     fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Self::Truncated;
+        }
+        #[cfg(feature = "tls")]
+        let error = match error.downcast() {
+            Ok(failure) => return Self::Tls(failure),
+            Err(error) => error,
+        };
         Self::Io(Arc::new(error))
     }
 }
@@ -101,6 +139,12 @@ impl fmt::Display for CloseCause {
                 write!(f, "the peer sent more than the read buffer of {max_buffer_size} bytes takes")
             }
             Self::LoopClosed => f.write_str("the event loop was closed"),
+            Self::Truncated => f.write_str("the connection ended without a goodbye"),
+            Self::HandshakeTimeout { limit } => {
+                write!(f, "the handshake was not done within {} seconds", limit.as_secs_f64())
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(failure) => write!(f, "{failure}"),
         }
     }
 }
@@ -109,6 +153,8 @@ impl std::error::Error for CloseCause {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(&**error),
+            #[cfg(feature = "tls")]
+            Self::Tls(failure) => std::error::Error::source(failure),
             _ => None,
         }
     }
@@ -125,6 +171,7 @@ impl fmt::Display for StreamError {
                 write!(f, "a read of {asked} bytes exceeds the read buffer of {limit} bytes")
             }
             Self::AlreadyReading => f.write_str("another read of this stream is waiting"),
+            Self::NotIdle => f.write_str("the stream is not idle: TLS can't begin"),
         }
     }
 }
@@ -145,7 +192,7 @@ impl From<StreamError> for io::Error {
             StreamError::Closed(_) => io::ErrorKind::NotConnected,
             StreamError::WriteBufferFull { .. } => io::ErrorKind::WouldBlock,
             StreamError::ReadTooLarge { .. } => io::ErrorKind::InvalidInput,
-            StreamError::AlreadyReading => io::ErrorKind::ResourceBusy,
+            StreamError::AlreadyReading | StreamError::NotIdle => io::ErrorKind::ResourceBusy,
         };
         io::Error::new(kind, error)
     }

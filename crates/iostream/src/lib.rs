@@ -1,7 +1,7 @@
 //! Buffered, non-blocking streams: Tornado's `iostream`.
 //!
 //! [`IoStream`] reads by count, delimiter or end, writes without waiting, and tells when it is closed. It is one concrete type
-//! over any [`Transport`]: TCP, Unix-domain sockets, pipes, or one of your own.
+//! over any [`Transport`]: TCP, Unix-domain sockets, pipes, TLS over any of these, or one of your own.
 //!
 //! ```
 //! use landspout_ioloop::IoLoop;
@@ -30,6 +30,13 @@
 //! [`write`](IoStream::write) appends to the stream's buffer, and the loop flushes every written stream once a turn, before it
 //! polls: many small writes leave in one system call. Large writes go to the kernel at once, from where they are.
 //!
+//! # TLS
+//! With the feature `tls`, `start_tls` secures a stream, at any moment and as either side: `IoStream::connect_tls` does it
+//! at once, a server calls `begin_tls` on what it accepts. It stays the same stream; reads, writes and limits are those of the
+//! plaintext. The loop does the handshake within a deadline, whether anybody reads or writes, and what is written waits
+//! for it. A close says goodbye to the peer (close_notify); an end without the peer's goodbye is told apart as
+//! [`CloseCause::Truncated`]. Configurations are rustls'; `landspout-netutil` makes them from PEM files.
+//!
 //! # Memory
 //! A stream without unread or unsent bytes holds no buffer: its memory comes from the loop's free list and goes back there.
 //!
@@ -51,6 +58,13 @@
 //! - `read_until_close` gives what came however the stream ended; [`IoStream::error`] tells whether that was a reset. (In
 //!   Tornado it depends on the moment at which the error is met.)
 //! - A stream whose loop is closed closes with it; its close callback is dropped, as there is no loop to run it.
+//! - `start_tls` secures the stream in place; in Tornado it gives a new one, and a timeout of the caller's leaks the old one's
+//!   descriptor (Tornado issue 2785). It says what it was refused for ([`StreamError::NotIdle`]).
+//! - A handshake has a deadline, and nothing that waits for it costs anything (in Tornado a write that waits for a stalled
+//!   handshake takes all of the processor: issue 2373).
+//! - A failed handshake is one line at level "info" (Tornado warns: issue 3347), and none if the peer just left.
+//! - Any number of tasks may wait for a handshake; Tornado refuses the second one.
+//! - TLS says goodbye (close_notify) when it closes, and an end without one is told apart (RFC 8446, section 6.1).
 //! - A second read while one waits gives [`StreamError::AlreadyReading`].
 //! - Host names are not resolved here: `connect` takes addresses, so that it never blocks.
 #![forbid(unsafe_code)]
@@ -72,6 +86,8 @@ pub use read::ReadTarget;
 pub use read_regex::{Regex, RegexError};
 pub use stream::{IoStream, StreamOptions};
 pub use transport::{Raiser, Transport};
+#[cfg(feature = "tls")]
+pub use transports::tls::{InvalidServerName, Tls, TlsFailure, TlsInfo};
 pub use write::Written;
 
 /// Its examples are tests too.

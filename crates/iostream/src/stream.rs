@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use landspout_ioloop::{IoLoop, Ready, Registration};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -18,6 +18,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::error::{CloseCause, StreamError};
 use crate::inner::{Inner, Phase, State, call_after_tasks};
 use crate::transport::{Raiser, Transport};
+#[cfg(feature = "tls")]
+use crate::transports::tls::{Tls, TlsInfo, TlsTransport};
 use crate::transports::{Pipe, Tcp, Unix};
 
 /// The limits of a stream, in bytes.
@@ -170,6 +172,18 @@ impl IoStream {
         Ok(stream)
     }
 
+    /// Connects to a TCP address and secures the connection by TLS. Ready when the two sides have agreed.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`] with the cause (refused, a certificate that isn't trusted, timed out, ...).
+    #[cfg(feature = "tls")]
+    pub async fn connect_tls(address: SocketAddr, tls: Tls) -> Result<Self, StreamError> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).map_err(closed)?;
+        let stream = Self::connecting(socket, &address.into(), StreamOptions::new()).map_err(closed)?;
+        stream.start_tls(tls).await?;
+        Ok(stream)
+    }
+
     /// Connects to a Unix-domain socket's path.
     ///
     /// # Errors
@@ -226,6 +240,64 @@ impl IoStream {
         poll_fn(|cx| self.inner.poll_connected(cx)).await
     }
 
+    /// Secures the stream by TLS and waits until the two sides have agreed. The handle stays the same, and so do its clones:
+    /// from now on all of them read and write plaintext that travels encrypted. What was written before is sent first, as
+    /// plaintext.
+    ///
+    /// In Tornado it gives a new stream, and the old one must not be used again.
+    ///
+    /// # Errors
+    /// [`StreamError::NotIdle`] while a read waits, and when bytes are unread or unsent (await the last
+    /// [`write`](Self::write) before): they would be taken for what they are not. The stream stays as it was.
+    /// [`StreamError::Closed`] when the handshake fails, with the cause.
+    ///
+    /// # Cancel safety
+    /// The handshake goes on, within its deadline, when the future is dropped.
+    #[cfg(feature = "tls")]
+    pub async fn start_tls(&self, tls: Tls) -> Result<(), StreamError> {
+        self.begin_tls(tls)?;
+        self.wait_for_handshake().await
+    }
+
+    /// As [`start_tls`](Self::start_tls), without waiting: the loop does the handshake, whether anybody reads and writes or not.
+    /// Allowed on a stream that is still [`connecting`](Self::connecting), too.
+    ///
+    /// # Errors
+    /// [`StreamError::NotIdle`] as there; [`StreamError::Closed`] when the stream is closed, or the configuration is of no
+    /// use, which closes it.
+    #[cfg(feature = "tls")]
+    pub fn begin_tls(&self, tls: Tls) -> Result<(), StreamError> {
+        match tls.side.connection() {
+            Ok(connection) => {
+                let layer = |below| Box::new(TlsTransport::new(below, connection)) as Box<dyn Transport>;
+                self.add_layer(layer, tls.handshake_timeout)
+            }
+            Err(failure) => {
+                self.inner.close_with(Some(CloseCause::Tls(failure)));
+                Err(StreamError::Closed(self.error()))
+            }
+        }
+    }
+
+    /// Waits until the handshake is done. At once on a stream that has none to do. Any number of tasks may wait.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`] when it fails, with the cause.
+    pub async fn wait_for_handshake(&self) -> Result<(), StreamError> {
+        self.connected().await
+    }
+
+    /// What the two sides of TLS have agreed on; `None` before the handshake is done, and on any other stream.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<TlsInfo> {
+        self.inner.with_transport(|transport| transport.tls()).flatten()
+    }
+
+    /// Whether a layer lies over the transport: TLS, or one of the caller's ([`add_layer`](Self::add_layer)).
+    pub fn is_layered(&self) -> bool {
+        self.inner.is_layered()
+    }
+
     /// Closes the stream. What was written and fits into the kernel's buffer is sent, the rest is discarded. To wait for
     /// all of it, await the last [`write`](Self::write), or use [`close_when_flushed`](Self::close_when_flushed).
     ///
@@ -256,7 +328,7 @@ impl IoStream {
     /// # Errors
     /// [`StreamError::Closed`] when the stream is closed.
     pub fn shutdown_write_now(&self) -> Result<(), StreamError> {
-        match self.inner.with_transport(|transport| transport.shutdown_write()) {
+        match self.inner.shutdown_write() {
             Some(Ok(())) => Ok(()),
             Some(Err(error)) => Err(closed(error)),
             None => Err(StreamError::Closed(self.error())),
@@ -430,6 +502,23 @@ impl IoStream {
     #[inline]
     pub fn peer_is_gone(&self) -> bool {
         self.inner.registration.ready().intersects(Ready::ERROR | Ready::WRITE_CLOSED) || self.closed()
+    }
+
+    /// Puts a layer over the stream's transport and has the loop do its [`handshake`](Transport::handshake), within a time. By
+    /// this door `begin_tls` comes in, and so can another library of TLS, or anything else that stands
+    /// between plain bytes and the wire. `layer` must not touch this stream.
+    ///
+    /// # Errors
+    /// [`StreamError::NotIdle`] while a read waits, when bytes are unread or unsent, and while another handshake goes on;
+    /// [`StreamError::Closed`].
+    pub fn add_layer(
+        &self,
+        layer: impl FnOnce(Box<dyn Transport>) -> Box<dyn Transport>,
+        handshake_timeout: Duration,
+    ) -> Result<(), StreamError> {
+        self.inner.check_idle()?;
+        self.inner.secure(layer, handshake_timeout);
+        Ok(())
     }
 
     /// What raises this stream's readiness, for a transport without a descriptor.

@@ -20,19 +20,36 @@ pub trait Transport: 'static {
     #[doc(alias = "fileno")]
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 
+    /// Goes on with what has to pass before the first byte of the stream's own can: the handshake of TLS. Called by a stream
+    /// that was told to wait for it, at each event, until it says `Ok`.
+    ///
+    /// # Errors
+    /// `WouldBlock` until it is done, or what makes it fail.
+    fn handshake(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Reads what is there, at most `buf.len()` bytes; 0 is the end.
     ///
     /// # Errors
-    /// `WouldBlock`, or what makes further reads pointless.
+    /// `WouldBlock`, or what makes further reads pointless. An error of kind `UnexpectedEof` is an end without the goodbye
+    /// that the protocol asks for: the stream ends as at 0, with the cause [`CloseCause::Truncated`](crate::CloseCause).
     #[doc(alias = "read_from_fd")]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes the slices in order, as much as is taken now.
+    /// Writes the slices in order, as much as is taken now. After `WouldBlock` the stream comes again with the same bytes
+    /// in front. Without slices: what [`wants_write`](Self::wants_write) speaks of.
     ///
     /// # Errors
     /// `WouldBlock`, or what makes further writes pointless.
     #[doc(alias = "write_to_fd")]
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Whether the transport has bytes of its own to send, which no write of the stream's made: the stream then calls
+    /// `write` again, without slices, when there is room.
+    fn wants_write(&self) -> bool {
+        false
+    }
 
     /// Whether a read of `asked` bytes that brought `got` shows that nothing is left to read until the next event. Only asked
     /// while the peer has not closed its side.
@@ -47,6 +64,10 @@ pub trait Transport: 'static {
     fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    /// Says goodbye, where the protocol has a way to, as far as that goes without waiting. Called before a transport is
+    /// dropped by a close without an error.
+    fn close(&mut self) {}
 
     /// The pending error of the descriptor, which is cleared by that. Tells how a connect ended.
     ///
@@ -68,6 +89,12 @@ pub trait Transport: 'static {
 
     /// The peer's address, where it is an Internet one.
     fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// What two sides of TLS have agreed on.
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Option<crate::TlsInfo> {
         None
     }
 }

@@ -8,6 +8,9 @@ use std::os::unix::net::UnixStream;
 
 use crate::transport::Transport;
 
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+
 /// Repeats a call that a signal interrupted.
 fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {

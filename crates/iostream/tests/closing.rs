@@ -44,7 +44,7 @@ over_each_two_way_transport! {
 
 /// Tornado: TestReadWriteMixin.test_close_callback_with_pending_read. The read learns of it first.
 async fn close_callback_with_pending_read(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     from.write(b"OK\r\n").unwrap();
     assert_eq!(to.read_until(b"\r\n", None).await.unwrap(), "OK\r\n");
     let order = Trace::default();
@@ -66,7 +66,7 @@ async fn close_callback_with_pending_read(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_future_close_callback.
 async fn future_close_callback(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let closed = Trace::default();
     to.set_close_callback(closed.callback("closed"));
     from.write(b"OK\r\n").unwrap();
@@ -81,7 +81,7 @@ async fn future_close_callback(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_future_delayed_close_callback. While something is unread, the close is not told.
 async fn future_delayed_close_callback(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let closed = Trace::default();
     to.set_close_callback(closed.callback("closed"));
     from.write(b"12").unwrap();
@@ -99,7 +99,7 @@ async fn future_delayed_close_callback(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_close_buffered_data. What the kernel holds is read after the peer's close.
 async fn close_buffered_data(over: Over) {
-    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().read_chunk_size(256));
+    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().read_chunk_size(256)).await;
     from.write(&[b'A'; 512]).unwrap();
     assert_eq!(to.read_bytes(256).await.unwrap(), [b'A'; 256][..]);
     from.close();
@@ -109,7 +109,7 @@ async fn close_buffered_data(over: Over) {
 }
 
 async fn the_callback_is_one_slot(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let calls = Trace::default();
     let dropped = calls.clone();
     let guard = OnDrop(move || dropped.push("first is dropped"));
@@ -129,7 +129,7 @@ async fn the_callback_is_one_slot(over: Over) {
 }
 
 async fn a_callback_set_after_the_close_runs(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let calls = Trace::default();
     // The peer's close is known, and nobody was interested.
     from.close();
@@ -147,7 +147,7 @@ async fn a_callback_set_after_the_close_runs(over: Over) {
 }
 
 async fn the_last_handle_closes(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let calls = Trace::default();
     let clone = from.clone();
     from.set_close_callback(calls.callback("closed"));
@@ -161,13 +161,13 @@ async fn the_last_handle_closes(over: Over) {
 }
 
 async fn close_sends_what_the_kernel_takes(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let small = from.write(b"hello").unwrap();
     from.close();
     small.await.unwrap();
     assert_eq!(to.read_until_close().await.unwrap(), "hello");
 
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let large = from.write(&vec![b'x'; 30_000_000]).unwrap();
     from.close();
     assert!(from.closed());
@@ -178,7 +178,7 @@ async fn close_sends_what_the_kernel_takes(over: Over) {
 }
 
 async fn close_when_flushed_sends_everything(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let calls = Trace::default();
     from.set_close_callback(calls.callback("closed"));
     let data = Random::new(2).bytes(20_000_000);
@@ -201,7 +201,7 @@ async fn close_when_flushed_sends_everything(over: Over) {
     assert!(from.closed());
     assert_eq!(from.error(), None);
 
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let written = from.write(b"small").unwrap();
     from.close_when_flushed();
     assert!(from.closed(), "what fits at once doesn't wait");
@@ -213,7 +213,7 @@ async fn close_when_flushed_sends_everything(over: Over) {
 async fn a_read_that_takes_the_last_bytes_lets_the_close_be_noticed(over: Over) {
     for size in [10, 8192] {
         for direct in [false, true] {
-            let (from, to) = over.pair();
+            let (from, to) = over.pair().await;
             let calls = Trace::default();
             to.set_close_callback(calls.callback("closed"));
             let stream = to.clone();
@@ -239,7 +239,7 @@ async fn a_read_that_takes_the_last_bytes_lets_the_close_be_noticed(over: Over) 
 /// The close comes while a read waits, and the read is dropped before it can look.
 async fn a_dropped_read_lets_the_close_be_noticed(over: Over) {
     for data in ["", "ab"] {
-        let (from, to) = over.pair();
+        let (from, to) = over.pair().await;
         let calls = Trace::default();
         to.set_close_callback(calls.callback("closed"));
         let mut read = Box::pin(to.read_bytes(10));
@@ -254,7 +254,7 @@ async fn a_dropped_read_lets_the_close_be_noticed(over: Over) {
 }
 
 async fn a_read_that_is_not_polled_lets_the_close_be_noticed(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let calls = Trace::default();
     to.set_close_callback(calls.callback("closed"));
     let mut read = pin!(to.read_bytes(10));
@@ -266,7 +266,7 @@ async fn a_read_that_is_not_polled_lets_the_close_be_noticed(over: Over) {
 
 /// `close` leaves the buffer, and a read that it satisfies succeeds.
 async fn what_is_buffered_at_the_close_satisfies_the_read(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let calls = Trace::default();
     // With a callback set, the loop itself reads up to the close.
     to.set_close_callback(calls.callback("closed"));
@@ -282,7 +282,7 @@ async fn what_is_buffered_at_the_close_satisfies_the_read(over: Over) {
 
 async fn reads_at_the_end(over: Over) {
     let end = async |n: usize| {
-        let (from, to) = over.pair();
+        let (from, to) = over.pair().await;
         from.write(b"abc").unwrap();
         from.close();
         match n {
@@ -361,7 +361,7 @@ fn order_of_events_at_close() {
 }
 
 async fn a_half_closed_peer_gets_its_answer(over: Over) {
-    let (client, server) = over.pair();
+    let (client, server) = over.pair().await;
     client.write(b"question\n").unwrap();
     client.shutdown_write().await.unwrap();
     until(|| server.peer_has_closed()).await;
@@ -377,7 +377,7 @@ async fn a_half_closed_peer_gets_its_answer(over: Over) {
 
 /// Tornado closes when it reads the end, whatever is still to be sent.
 async fn unsent_bytes_go_to_a_half_closed_peer_first(over: Over) {
-    let (client, server) = over.pair();
+    let (client, server) = over.pair().await;
     client.write(b"question").unwrap();
     client.shutdown_write().await.unwrap();
     let data = Random::new(3).bytes(20_000_000);
@@ -397,7 +397,7 @@ async fn unsent_bytes_go_to_a_half_closed_peer_first(over: Over) {
 }
 
 async fn shutdown_write_leaves_the_other_direction(over: Over) {
-    let (client, server) = over.pair();
+    let (client, server) = over.pair().await;
     let data = Random::new(4).bytes(3_000_000);
     client.write(&data).unwrap();
     let ended = spawn({
@@ -415,7 +415,7 @@ async fn shutdown_write_leaves_the_other_direction(over: Over) {
 }
 
 async fn the_peer_has_closed_but_is_not_gone(over: Over) {
-    let (client, server) = over.pair();
+    let (client, server) = over.pair().await;
     assert!(!server.peer_has_closed() && !server.peer_is_gone());
     client.shutdown_write().await.unwrap();
     until(|| server.peer_has_closed()).await;
@@ -508,14 +508,14 @@ fn bytes_before_a_reset_are_read() {
 fn a_pipe_without_reader_is_a_quiet_broken_pipe() {
     let ((), lines) = logged(|| {
         run(async {
-            let (from, to) = Over::Pipe.pair();
+            let (from, to) = Over::Pipe.pair().await;
             let calls = Trace::default();
             from.set_close_callback(calls.callback("closed"));
             drop(to);
             until(|| !calls.is_empty()).await;
             assert_eq!(from.error().unwrap().io_kind(), Some(ErrorKind::BrokenPipe));
 
-            let (from, to) = Over::Pipe.pair();
+            let (from, to) = Over::Pipe.pair().await;
             let written = from.write(&[0; 1_000_000]).unwrap();
             drop(to);
             assert_closed_by(&written.await, ErrorKind::BrokenPipe);
@@ -675,7 +675,7 @@ fn nothing_foreign_is_dropped_under_a_borrow() {
         }
 
         // A callback that is replaced, and what a transport holds.
-        let (one, other) = Over::Unix.pair();
+        let (one, other) = Over::Unix.pair().await;
         let stream = one.clone();
         let guard = OnDrop(move || drop(stream.write(b"x")));
         one.set_close_callback(Some(Box::new(move || drop(guard))));

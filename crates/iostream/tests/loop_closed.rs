@@ -120,7 +120,7 @@ fn streams_close_with_their_loop() {
 #[test]
 fn streams_outlive_a_dropped_loop() {
     let io_loop = IoLoop::new().unwrap();
-    let (one, other) = Over::Tcp.pair();
+    let (one, other) = Over::Tcp.plain_pair(StreamOptions::new(), StreamOptions::new());
     let written: Written = one.write(&[0; 20_000_000]).unwrap();
     let calls = Trace::default();
     one.set_close_callback(calls.callback("callback"));
@@ -137,7 +137,7 @@ fn streams_outlive_a_dropped_loop() {
 #[test]
 fn buffered_bytes_are_left() {
     let io_loop = IoLoop::new().unwrap();
-    let (from, to) = Over::Unix.pair();
+    let (from, to) = Over::Unix.plain_pair(StreamOptions::new(), StreamOptions::new());
     io_loop
         .run_sync({
             let (from, to) = (from.clone(), to.clone());
@@ -157,7 +157,7 @@ fn buffered_bytes_are_left() {
 #[test]
 fn futures_outlive_their_loop() {
     let io_loop = IoLoop::new().unwrap();
-    let (from, to) = Over::Tcp.pair();
+    let (from, to) = Over::Tcp.plain_pair(StreamOptions::new(), StreamOptions::new());
     let mut read = Box::pin({
         let to = to.clone();
         async move { to.read_bytes(1).await }

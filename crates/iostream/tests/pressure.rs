@@ -30,7 +30,7 @@ over_each_two_way_transport! {
 
 async fn a_peer_that_never_reads(over: Over) {
     const LIMIT: usize = 100_000;
-    let (from, to) = over.pair_with(StreamOptions::new().max_write_buffer_size(LIMIT), StreamOptions::new());
+    let (from, to) = over.pair_with(StreamOptions::new().max_write_buffer_size(LIMIT), StreamOptions::new()).await;
     let mut accepted = 0;
     let mut futures = Vec::new();
     let refused = loop {
@@ -77,7 +77,7 @@ async fn a_peer_that_never_reads(over: Over) {
 
 async fn a_peer_that_sends_without_end(over: Over) {
     const LIMIT: usize = 100_000;
-    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(LIMIT));
+    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(LIMIT)).await;
     let flood = spawn(async move {
         loop {
             if let Err(error) = from.write(&[b'x'; 50_000]) {
@@ -99,7 +99,7 @@ async fn written_bytes_survive_the_last_handle(over: Over) {
     let data = Random::new(5).bytes(20 * MIB);
     // Written in one piece or in many, polled or not, and forgotten.
     for piece in [data.len(), 100_000] {
-        let (from, to) = over.pair();
+        let (from, to) = over.pair().await;
         for piece in data.chunks(piece) {
             let mut written = Box::pin(from.write(piece).unwrap());
             if piece[0] % 2 == 0 {
@@ -110,7 +110,7 @@ async fn written_bytes_survive_the_last_handle(over: Over) {
         assert!(to.read_until_close().await.unwrap() == data);
     }
     // Small enough to wait for the turn's end.
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     drop(from.write(b"hello").unwrap());
     drop(from);
     assert_eq!(to.read_until_close().await.unwrap(), "hello");
@@ -168,7 +168,7 @@ async fn receive(stream: IoStream, pattern: Rc<[u8]>, total: usize) -> usize {
 
 async fn sixty_four_mebibytes_one_way(over: Over) {
     const TOTAL: usize = 64 * MIB;
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let pattern = pattern();
     let sent = spawn(send(from, pattern.clone(), TOTAL));
     let buffered = receive(to.clone(), pattern, TOTAL).await;
@@ -179,7 +179,7 @@ async fn sixty_four_mebibytes_one_way(over: Over) {
 
 async fn sixty_four_mebibytes_both_ways_at_once(over: Over) {
     const TOTAL: usize = 64 * MIB;
-    let (one, other) = over.pair();
+    let (one, other) = over.pair().await;
     let pattern = pattern();
     let sent = [&one, &other].map(|stream| spawn(send(stream.clone(), pattern.clone(), TOTAL)));
     let received = [&one, &other].map(|stream| spawn(receive(stream.clone(), pattern.clone(), TOTAL)));
@@ -194,7 +194,7 @@ async fn sixty_four_mebibytes_both_ways_at_once(over: Over) {
 
 /// Neither reads before the other has taken everything: what doesn't fit waits, and nothing is lost.
 async fn two_peers_that_only_write_at_first(over: Over) {
-    let (one, other) = over.pair();
+    let (one, other) = over.pair().await;
     let data = Random::new(9).bytes(10 * MIB);
     let written = [one.write(&data).unwrap(), other.write(&data).unwrap()];
     turns(20).await;
@@ -350,7 +350,7 @@ fn a_reset_costs_its_own_stream_alone() {
 fn writing_to_a_peer_that_is_gone_ends_the_stream() {
     run(async {
         for over in [Over::Tcp, Over::Unix, Over::Pipe, Over::Simulated] {
-            let (from, to) = over.pair();
+            let (from, to) = over.pair().await;
             to.close();
             let error = loop {
                 // The first one may still be taken, by TCP.

@@ -19,7 +19,7 @@ over_each_transport!(random_sequences);
 async fn random_sequences(over: Over) {
     for seed in 0..SEQUENCES {
         let mut rng = Random::new(seed);
-        let (first, second) = over.pair_with(options(&mut rng), options(&mut rng));
+        let (first, second) = over.pair_with(options(&mut rng), options(&mut rng)).await;
         if over.both_ways() && rng.one_in(2) {
             both_ways(first, second, &mut rng).await;
         } else {
@@ -47,7 +47,7 @@ async fn random_sequences_from_outside(over: Over) {
                 let (reader, writer) = os_pipe();
                 (IoStream::from_pipe(reader, options(&mut rng)).unwrap(), writer)
             }
-            Over::Simulated => unreachable!("nothing of it is outside of the loop"),
+            _ => unreachable!("no plain descriptor is the other end of {over:?}"),
         };
         let thread = std::thread::spawn(move || {
             let mut rng = Random::new(seed);

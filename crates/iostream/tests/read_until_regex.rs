@@ -46,7 +46,7 @@ async fn buffered(to: &IoStream, from: &IoStream, data: &[u8]) {
 }
 
 async fn read_until_regex(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let (blank_line, number) = (regex(r"\r?\n\r?\n"), regex(r"\b[0-9]+\b"));
     from.write(b"one: 1\ntwo: 2\r\n\nfor 12 apples").unwrap();
     assert_eq!(to.read_until_regex(&blank_line, None).await.unwrap(), "one: 1\ntwo: 2\r\n\n");
@@ -59,7 +59,7 @@ async fn read_until_regex(over: Over) {
 }
 
 async fn a_match_that_comes_in_pieces(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let blank_line = regex(r"\r?\n\r?\n");
     let mut read = pin!(to.read_until_regex(&blank_line, None));
     for piece in ["a line\r", "\n", "another\r\n", "\r", "\r\n\r"] {
@@ -75,7 +75,7 @@ async fn a_match_that_comes_in_pieces(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_read_until_regex_max_bytes.
 async fn read_until_regex_max_bytes(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let def = regex("def");
     from.write(b"abcdef").unwrap();
     assert_eq!(to.read_until_regex(&def, Some(50)).await.unwrap(), "abcdef", "far below the limit");
@@ -97,7 +97,7 @@ async fn read_until_regex_max_bytes(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_read_until_regex_max_bytes_inline. The data is there before the read.
 async fn read_until_regex_max_bytes_inline(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     buffered(&to, &from, b"123456").await;
     assert_eq!(to.read_until_regex(&regex("def"), Some(5)).await, unsatisfiable(5));
 }
@@ -105,7 +105,7 @@ async fn read_until_regex_max_bytes_inline(over: Over) {
 /// Tornado: TestReadWriteMixin.test_read_until_regex_max_bytes_ignores_extra. The match is there, but ends past the limit.
 async fn read_until_regex_max_bytes_ignores_extra(over: Over) {
     for (limit, expected) in [(5, unsatisfiable(5)), (6, Ok("abcdef".into()))] {
-        let (from, to) = over.pair();
+        let (from, to) = over.pair().await;
         buffered(&to, &from, b"abcdefgh").await;
         assert_eq!(to.read_until_regex(&regex("def"), Some(limit)).await, expected);
     }
@@ -113,14 +113,14 @@ async fn read_until_regex_max_bytes_ignores_extra(over: Over) {
 
 async fn the_byte_past_the_limit_may_settle_it(over: Over) {
     for (limit, expected) in [(4, unsatisfiable(4)), (5, Ok("12345".into())), (6, Ok("12345".into()))] {
-        let (from, to) = over.pair();
+        let (from, to) = over.pair().await;
         from.write(b"12345 6789").unwrap();
         assert_eq!(to.read_until_regex(&regex("[0-9]+"), Some(limit)).await, expected, "{limit}");
     }
 }
 
 async fn a_match_that_may_grow_waits_for_what_follows(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let (greedy, lazy) = (regex("login: *"), regex("login: *?"));
     from.write(b"login:login: ").unwrap().await.unwrap();
     assert_eq!(to.read_until_regex(&lazy, None).await.unwrap(), "login:");
@@ -135,7 +135,7 @@ async fn a_match_that_may_grow_waits_for_what_follows(over: Over) {
 }
 
 async fn a_clean_end_settles_what_may_grow(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let (digits, line_ends) = (regex("[0-9]+"), regex(r"(?s).*\n"));
     from.write(b"a\nb\nc1234").unwrap();
     from.close_when_flushed();
@@ -148,7 +148,7 @@ async fn a_clean_end_settles_what_may_grow(over: Over) {
 }
 
 async fn a_match_that_cannot_come_any_more_is_not_waited_for(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     from.write(b"220 ready\r\nhello").unwrap();
     let reply = regex(r"^[0-9]{3} [^\n]*\n");
     assert_eq!(to.read_until_regex(&reply, Some(100)).await.unwrap(), "220 ready\r\n");
@@ -156,14 +156,14 @@ async fn a_match_that_cannot_come_any_more_is_not_waited_for(over: Over) {
 }
 
 async fn what_follows_the_match_is_left(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     from.write(b"aab").unwrap();
     assert_eq!(to.read_until_regex(&regex("a+"), None).await.unwrap(), "aa", "the b was needed to tell");
     assert_eq!(to.read_bytes(1).await.unwrap(), "b");
 }
 
 async fn dropped_reads_lose_nothing(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let line = regex(r"\r\n");
     for piece in ["ab", "c\r", "\nd"] {
         let mut read = pin!(to.read_until_regex(&line, None));
@@ -179,7 +179,7 @@ async fn dropped_reads_lose_nothing(over: Over) {
 }
 
 async fn a_long_read_in_small_pieces(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let written = spawn(async move {
         for _ in 0..4096 {
             from.write(&[b'A'; 256]).unwrap().await.unwrap();
@@ -192,7 +192,7 @@ async fn a_long_read_in_small_pieces(over: Over) {
 }
 
 async fn one_read_at_a_time(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let digit = regex("[0-9]");
     {
         let mut read = pin!(to.read_until_regex(&digit, None));
@@ -213,7 +213,7 @@ async fn no_cut_changes_what_is_read(over: Over) {
         let pattern = PATTERNS[seed as usize % PATTERNS.len()];
         let (ours, theirs) = (regex(pattern), regex::bytes::Regex::new(pattern).unwrap());
         let text: Vec<u8> = (0..rng.below(400)).map(|_| b"ab\r\n"[rng.below(4)]).collect();
-        let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().read_chunk_size(1 + rng.below(20)));
+        let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().read_chunk_size(1 + rng.below(20))).await;
         let writing = spawn({
             let text = text.clone();
             async move {
@@ -259,7 +259,7 @@ fn a_reset_settles_nothing() {
 fn an_unsatisfiable_read_is_one_line_in_the_log() {
     let ((), lines) = logged(|| {
         run(async {
-            let (from, to) = Over::Unix.pair();
+            let (from, to) = Over::Unix.pair().await;
             from.write(b"123456").unwrap();
             to.read_until_regex(&regex("def"), Some(5)).await.unwrap_err();
         });

@@ -55,7 +55,7 @@ async fn buffered(to: &IoStream, from: &IoStream, data: &[u8]) {
 }
 
 async fn read_bytes_takes_exactly_that_many(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     for piece in ["hel", "lo wor", "ld, and more"] {
         from.write(piece.as_bytes()).unwrap().await.unwrap();
     }
@@ -70,7 +70,7 @@ async fn read_bytes_takes_exactly_that_many(over: Over) {
 
 /// Tornado: TestIOStreamWebMixin.test_read_zero_bytes.
 async fn read_zero_bytes(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     // Before anything came.
     assert_eq!(poll_once(pin!(to.read_bytes(0))).await.unwrap().unwrap(), "");
     from.write(b"HTTP/1.0 200 OK").unwrap();
@@ -81,7 +81,7 @@ async fn read_zero_bytes(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_read_bytes_partial.
 async fn read_bytes_partial(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     from.write(b"hello").unwrap();
     assert_eq!(to.read_bytes_partial(50).await.unwrap(), "hello");
     from.write(b"hello").unwrap();
@@ -93,7 +93,7 @@ async fn read_bytes_partial(over: Over) {
 }
 
 async fn read_until_finds_a_delimiter_that_comes_in_pieces(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let mut read = pin!(to.read_until(b"\r\n\r\n", None));
     for piece in ["a line\r", "\n", "another\r\n", "\r", "\r\n\r", "\nrest"] {
         assert!(poll_once(read.as_mut()).await.is_none());
@@ -109,7 +109,7 @@ async fn read_until_finds_a_delimiter_that_comes_in_pieces(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_read_until_max_bytes.
 async fn read_until_max_bytes(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     from.write(b"abcdef").unwrap();
     assert_eq!(to.read_until(b"def", Some(50)).await.unwrap(), "abcdef", "far below the limit");
     from.write(b"abcdef").unwrap();
@@ -129,7 +129,7 @@ async fn read_until_max_bytes(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_read_until_max_bytes_inline. The data is there before the read.
 async fn read_until_max_bytes_inline(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     buffered(&to, &from, b"123456").await;
     let read = to.read_until(b"def", Some(5)).await;
     assert_eq!(read, Err(StreamError::Closed(Some(CloseCause::UnsatisfiableRead { max_bytes: 5 }))));
@@ -138,7 +138,7 @@ async fn read_until_max_bytes_inline(over: Over) {
 /// Tornado: TestReadWriteMixin.test_read_until_max_bytes_ignores_extra. The delimiter is there, but ends past the limit.
 async fn read_until_max_bytes_ignores_extra(over: Over) {
     for (limit, fits) in [(5, false), (6, true)] {
-        let (from, to) = over.pair();
+        let (from, to) = over.pair().await;
         buffered(&to, &from, b"abcdefgh").await;
         let read = to.read_until(b"def", Some(limit)).await;
         if fits {
@@ -151,7 +151,7 @@ async fn read_until_max_bytes_ignores_extra(over: Over) {
 }
 
 async fn read_until_waits_at_the_limit_and_fails_beyond(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let mut read = pin!(to.read_until(b"\n", Some(5)));
     for _ in 0..5 {
         from.write(b"x").unwrap();
@@ -166,7 +166,7 @@ async fn read_until_waits_at_the_limit_and_fails_beyond(over: Over) {
 fn an_unsatisfiable_read_is_one_line_in_the_log() {
     let ((), lines) = logged(|| {
         run(async {
-            let (from, to) = Over::Unix.pair();
+            let (from, to) = Over::Unix.pair().await;
             from.write(b"123456").unwrap();
             to.read_until(b"def", Some(5)).await.unwrap_err();
         });
@@ -177,7 +177,7 @@ fn an_unsatisfiable_read_is_one_line_in_the_log() {
 /// Tornado: TestReadWriteMixin.test_large_read_until. A search that began anew with each piece would look at 34 GB,
 /// and so meet the guard.
 async fn large_read_until(over: Over) {
-    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().read_chunk_size(256));
+    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().read_chunk_size(256)).await;
     let written = spawn(async move {
         for _ in 0..16_384 {
             from.write(&[b'A'; 256]).unwrap().await.unwrap();
@@ -192,7 +192,7 @@ async fn large_read_until(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_read_until_with_close_after_second_packet.
 async fn read_until_with_close_after_second_packet(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let mut read = pin!(to.read_until(b"done", None));
     from.write(&[b'x'; 2048]).unwrap().await.unwrap();
     turns(3).await;
@@ -206,7 +206,7 @@ async fn read_until_with_close_after_second_packet(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_read_until_unsatisfied_after_close. No limit was given, so none was exceeded.
 async fn read_until_unsatisfied_after_close(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let mut read = pin!(to.read_until(b"done", None));
     from.write(&[b'x'; 2048]).unwrap().await.unwrap();
     turns(3).await;
@@ -218,7 +218,7 @@ async fn read_until_unsatisfied_after_close(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_small_reads_from_large_buffer. Ten times what the buffer holds, but never at once.
 async fn small_reads_from_large_buffer(over: Over) {
-    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(10 * 1024));
+    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(10 * 1024)).await;
     from.write(&[b'a'; 100 * 1024]).unwrap();
     for _ in 0..100 {
         assert_eq!(to.read_bytes(1024).await.unwrap(), [b'a'; 1024][..]);
@@ -228,7 +228,7 @@ async fn small_reads_from_large_buffer(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_small_read_untils_from_large_buffer.
 async fn small_read_untils_from_large_buffer(over: Over) {
-    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(10 * 1024));
+    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(10 * 1024)).await;
     let mut line = vec![b'a'; 1024];
     line[1023] = b'\n';
     from.write(&line.repeat(100)).unwrap();
@@ -241,7 +241,7 @@ async fn small_read_untils_from_large_buffer(over: Over) {
 /// Tornado: TestReadWriteMixin.test_flow_control. What nobody reads stays with the peer.
 async fn flow_control(over: Over) {
     const MIB: usize = 1024 * 1024;
-    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(5 * MIB));
+    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(5 * MIB)).await;
     from.write(&vec![b'a'; 10 * MIB]).unwrap();
     // Whoever wants to know of a close doesn't read for that.
     to.set_close_callback(Some(Box::new(|| {})));
@@ -268,7 +268,7 @@ async fn fill(stream: &IoStream, memory: &mut [u8]) -> Result<Vec<u8>, StreamErr
 
 /// Tornado: TestReadWriteMixin.test_read_into.
 async fn read_into(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let mut memory = [0; 10];
     {
         let mut read = pin!(fill(&to, &mut memory));
@@ -296,7 +296,7 @@ async fn read_into(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_read_into_partial.
 async fn read_into_partial(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let mut memory = *b"..........";
     {
         let mut read = pin!(to.read_into_partial(&mut memory));
@@ -314,7 +314,7 @@ async fn read_into_partial(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_read_into_zero_bytes.
 async fn read_into_zero_bytes(over: Over) {
-    let (_from, to) = over.pair();
+    let (_from, to) = over.pair().await;
     assert_eq!(poll_once(pin!(to.read_into_partial(&mut []))).await.unwrap().unwrap(), 0);
     assert_eq!(poll_once(pin!(fill(&to, &mut []))).await.unwrap().unwrap(), b"");
     assert!(!to.closed());
@@ -322,7 +322,7 @@ async fn read_into_zero_bytes(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_many_mixed_reads.
 async fn many_mixed_reads(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let data = Random::new(42).bytes(1_000_000);
     let written = spawn({
         let data = data.clone();
@@ -352,7 +352,7 @@ async fn many_mixed_reads(over: Over) {
 
 /// Tornado: TestIOStreamWebMixin.test_future_read_until_close, TestReadWriteMixin.test_read_until_close_after_close.
 async fn read_until_close_gives_everything(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     from.write(b"1234").unwrap();
     assert_eq!(to.read_bytes(1).await.unwrap(), "1");
     from.close();
@@ -362,7 +362,7 @@ async fn read_until_close_gives_everything(over: Over) {
     assert_closed_cleanly(&to.read_bytes(1).await);
     assert_eq!(to.read_until_close().await.unwrap(), "", "nothing is left, which is no error");
 
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let mut read = pin!(to.read_until_close());
     for piece in ["one ", "two ", "three"] {
         from.write(piece.as_bytes()).unwrap().await.unwrap();
@@ -375,7 +375,7 @@ async fn read_until_close_gives_everything(over: Over) {
 
 async fn read_until_close_within_the_limit(over: Over) {
     for (sent, fits) in [(999, true), (1000, true), (1001, false), (4000, false)] {
-        let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(1000));
+        let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(1000)).await;
         from.write(&vec![b'x'; sent]).unwrap();
         from.close_when_flushed();
         let read = to.read_until_close().await;
@@ -392,7 +392,7 @@ async fn read_until_close_within_the_limit(over: Over) {
 async fn a_read_as_large_as_the_buffer(over: Over) {
     const LIMIT: usize = 10_000;
     for first in [1, 2_500, 4_999, 5_000, 5_001, 9_999] {
-        let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(LIMIT));
+        let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(LIMIT)).await;
         let mut read = pin!(to.read_bytes(LIMIT));
         from.write(&vec![b'a'; first]).unwrap().await.unwrap();
         turns(3).await;
@@ -415,7 +415,7 @@ async fn a_read_as_large_as_the_buffer(over: Over) {
 }
 
 async fn a_read_larger_than_the_buffer_is_refused(over: Over) {
-    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(1000));
+    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(1000)).await;
     assert_eq!(to.read_bytes(1001).await, Err(StreamError::ReadTooLarge { limit: 1000, asked: 1001 }));
     assert!(!to.closed());
     assert!(!to.reading());
@@ -424,13 +424,13 @@ async fn a_read_larger_than_the_buffer_is_refused(over: Over) {
     from.write(&[b'x'; 3000]).unwrap();
     assert_eq!(fill(&to, &mut [0; 3000]).await.unwrap(), [b'x'; 3000], "nor does this");
 
-    let (_from, to) = over.pair();
+    let (_from, to) = over.pair().await;
     let asked = 104_857_601;
     assert_eq!(to.read_bytes(asked).await, Err(StreamError::ReadTooLarge { limit: 104_857_600, asked }));
 }
 
 async fn a_peer_that_sends_past_the_buffer(over: Over) {
-    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(1000));
+    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(1000)).await;
     let closed = Trace::default();
     to.set_close_callback(closed.callback("closed"));
     from.write(&[b'x'; 1000]).unwrap().await.unwrap();
@@ -452,7 +452,8 @@ async fn a_peer_that_sends_past_the_buffer(over: Over) {
 fn a_full_read_buffer_is_one_line_in_the_log() {
     let ((), lines) = logged(|| {
         run(async {
-            let (from, to) = Over::Unix.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(1000));
+            let (from, to) =
+                Over::Unix.pair_with(StreamOptions::new(), StreamOptions::new().max_buffer_size(1000)).await;
             from.write(&[b'x'; 3000]).unwrap();
             to.read_until(b"\n", None).await.unwrap_err();
         });
@@ -461,7 +462,7 @@ fn a_full_read_buffer_is_one_line_in_the_log() {
 }
 
 async fn one_read_at_a_time(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     assert!(!to.reading());
     {
         let mut read = pin!(to.read_bytes(2));
@@ -494,7 +495,7 @@ async fn one_read_at_a_time(over: Over) {
 }
 
 async fn dropped_reads_lose_nothing(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     from.write(b"abc").unwrap().await.unwrap();
     // Each sees the three bytes come and leaves them.
     for _ in 0..3 {
@@ -527,7 +528,7 @@ async fn dropped_reads_lose_nothing(over: Over) {
 
 async fn a_dropped_read_into_tells_how_far_it_came(over: Over) {
     for size in [10, 10_000] {
-        let (from, to) = over.pair();
+        let (from, to) = over.pair().await;
         let data = Random::new(1).bytes(size);
         let half = size / 2;
         let mut memory = vec![0; size];
@@ -555,7 +556,7 @@ async fn a_dropped_read_into_tells_how_far_it_came(over: Over) {
 
 /// Reads on a closed stream look at the buffer first.
 async fn a_closed_stream_gives_what_it_has(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     from.write(b"ab\ncdefg").unwrap();
     from.close();
     assert_closed_cleanly(&to.read_bytes(10).await);
@@ -575,7 +576,7 @@ async fn a_closed_stream_gives_what_it_has(over: Over) {
 
 async fn chunks_bound_what_a_read_fetches(over: Over) {
     let fetched = async |options: StreamOptions| {
-        let (from, to) = over.pair_with(StreamOptions::new(), options);
+        let (from, to) = over.pair_with(StreamOptions::new(), options).await;
         from.write(&vec![b'x'; 300_000]).unwrap();
         turns(3).await;
         to.read_bytes(1).await.unwrap();
@@ -648,10 +649,10 @@ fn the_limits_have_the_defaults_of_the_documents() {
     assert_eq!(options.read_chunk_size, 65_536);
     assert_eq!(options.max_write_buffer_size, usize::MAX);
     run(async {
-        let (one, _other) = Over::Unix.pair();
+        let (one, _other) = Over::Unix.pair().await;
         assert_eq!(*one.options(), StreamOptions::new());
         let options = StreamOptions::new().max_buffer_size(100).max_write_buffer_size(5);
-        let (one, _other) = Over::Unix.pair_with(options, StreamOptions::new());
+        let (one, _other) = Over::Unix.pair_with(options, StreamOptions::new()).await;
         assert_eq!((one.options().max_buffer_size, one.options().read_chunk_size), (100, 50));
         assert_eq!(one.options().max_write_buffer_size, 5);
     });

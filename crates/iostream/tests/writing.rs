@@ -33,7 +33,7 @@ over_each_transport! {
 
 /// Tornado: TestReadWriteMixin.test_write_zero_bytes.
 async fn write_zero_bytes(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     from.write(b"").unwrap().await.unwrap();
     assert!(!from.writing());
     let bytes = from.write(b"x").unwrap();
@@ -46,14 +46,14 @@ async fn write_zero_bytes(over: Over) {
 
 /// Tornado: TestReadWriteMixin.test_write_memoryview.
 async fn write_a_part_of_a_slice(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     from.write(&b"say hello!"[4..9]).unwrap();
     assert_eq!(to.read_bytes(4).await.unwrap(), "hell");
     assert_eq!(to.read_bytes(1).await.unwrap(), "o");
 }
 
 async fn writes_arrive_in_order_without_an_await(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let mut rng = Random::new(3);
     let mut all = Vec::new();
     // Below, at and above the size from which a write doesn't wait for the turn's end.
@@ -67,7 +67,7 @@ async fn writes_arrive_in_order_without_an_await(over: Over) {
 
 /// Tornado: TestPipeIOStream.test_pipe_iostream.
 async fn pipe_iostream(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     from.write(b"hel").unwrap();
     from.write(b"lo world").unwrap();
     assert_eq!(to.read_until(b" ", None).await.unwrap(), "hello ");
@@ -78,7 +78,7 @@ async fn pipe_iostream(over: Over) {
 
 /// Tornado: TestPipeIOStream.test_pipe_iostream_big_write.
 async fn pipe_iostream_big_write(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let data = Random::new(4).bytes(1 << 20);
     let written = from.write(&data).unwrap();
     assert!(to.read_bytes(data.len()).await.unwrap() == data);
@@ -89,7 +89,7 @@ async fn pipe_iostream_big_write(over: Over) {
 async fn future_write(over: Over) {
     const WRITERS: u8 = 10;
     const WRITES: usize = 400;
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let writers: Vec<_> = (0..WRITERS)
         .map(|n| {
             let from = from.clone();
@@ -113,7 +113,7 @@ async fn future_write(over: Over) {
 }
 
 async fn a_small_write_leaves_with_the_turn(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     drop(from.write(b"hello").unwrap());
     drop(from.write(b" world").unwrap());
     assert_eq!(from.pending_write(), 11);
@@ -126,7 +126,7 @@ async fn a_small_write_leaves_with_the_turn(over: Over) {
 }
 
 async fn a_large_write_leaves_at_once(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     drop(from.write(b"hello").unwrap());
     assert_eq!(from.pending_write(), 5);
     let large = [b'x'; 20_000];
@@ -137,7 +137,7 @@ async fn a_large_write_leaves_at_once(over: Over) {
 }
 
 async fn awaiting_flushes_at_once(over: Over) {
-    let (from, _to) = over.pair();
+    let (from, _to) = over.pair().await;
     let written = from.write(b"hello").unwrap();
     assert_eq!(from.pending_write(), 5);
     assert_eq!(poll_once(pin!(written)).await, Some(Ok(())));
@@ -155,7 +155,7 @@ async fn awaiting_flushes_at_once(over: Over) {
 }
 
 async fn dropped_write_futures_change_nothing(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let data = Random::new(5).bytes(3_000_000);
     for piece in data.chunks(300_000) {
         let mut written = Box::pin(from.write(piece).unwrap());
@@ -171,7 +171,7 @@ async fn dropped_write_futures_change_nothing(over: Over) {
 }
 
 async fn write_with_composes_in_place(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     from.write(b"one ").unwrap();
     let answer = from.write_with(0, |out| {
         out.extend_from_slice(b"two ");
@@ -190,7 +190,7 @@ async fn write_with_composes_in_place(over: Over) {
 
 /// What is composed in one turn is not gathered without bound while the peer would take it.
 async fn write_with_flushes_past_the_mark(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let mut most = 0;
     for _ in 0..40 {
         from.write_with(0, |out| out.extend_from_slice(&[b'x'; 1000])).unwrap();
@@ -201,7 +201,7 @@ async fn write_with_flushes_past_the_mark(over: Over) {
 }
 
 async fn a_write_beyond_the_limit_is_refused_whole(over: Over) {
-    let (from, to) = over.pair_with(StreamOptions::new().max_write_buffer_size(1000), StreamOptions::new());
+    let (from, to) = over.pair_with(StreamOptions::new().max_write_buffer_size(1000), StreamOptions::new()).await;
     assert_eq!(
         from.write(&[0; 1001]).map(drop),
         Err(StreamError::WriteBufferFull { limit: 1000, pending: 0, asked: 1001 })
@@ -237,7 +237,7 @@ async fn a_write_beyond_the_limit_is_refused_whole(over: Over) {
 
 /// What waits only for the end of the turn is no reason to refuse more.
 async fn the_limit_counts_what_the_kernel_does_not_take(over: Over) {
-    let (from, to) = over.pair_with(StreamOptions::new().max_write_buffer_size(1000), StreamOptions::new());
+    let (from, to) = over.pair_with(StreamOptions::new().max_write_buffer_size(1000), StreamOptions::new()).await;
     for _ in 0..10 {
         from.write(&[b'x'; 600]).unwrap();
     }
@@ -251,7 +251,7 @@ async fn the_limit_counts_what_the_kernel_does_not_take(over: Over) {
 }
 
 async fn writes_on_a_closed_stream_fail_at_the_call(over: Over) {
-    let (from, _to) = over.pair();
+    let (from, _to) = over.pair().await;
     from.close();
     assert_closed_cleanly(&from.write(b"x"));
     assert_closed_cleanly(&from.write(b""));
@@ -261,7 +261,7 @@ async fn writes_on_a_closed_stream_fail_at_the_call(over: Over) {
 
 /// A future whose bytes went out says so, however late it is asked.
 async fn sent_bytes_stay_sent(over: Over) {
-    let (from, to) = over.pair();
+    let (from, to) = over.pair().await;
     let sent = from.write(b"hello").unwrap();
     from.flush().await.unwrap();
     from.close();
@@ -498,7 +498,7 @@ fn nodelay_reaches_the_socket() {
         stream.close();
         assert_closed_cleanly(&stream.set_nodelay(true));
         for over in [Over::Unix, Over::Pipe, Over::Simulated] {
-            let (one, _other) = over.pair();
+            let (one, _other) = over.pair().await;
             one.set_nodelay(true).unwrap();
             one.set_nodelay(false).unwrap();
             one.close();

@@ -78,7 +78,11 @@ impl Inner {
     pub(crate) fn flush_now(self: &Rc<Self>) -> Result<(), StreamError> {
         let flushed = {
             let mut state = self.state.borrow_mut();
-            if state.write.is_empty() { Flushed::Nothing } else { self.write_directly(&mut state, &[]).1 }
+            if state.write.is_empty() && !state.own_output {
+                Flushed::Nothing
+            } else {
+                self.write_directly(&mut state, &[]).1
+            }
         };
         self.after_flush(flushed)
     }
@@ -209,7 +213,11 @@ impl Inner {
             let buffered = state.write.as_slice();
             let rest = &data[sent..];
             let written = match (buffered.is_empty(), rest.is_empty()) {
-                (true, true) => break,
+                (true, true) if !state.own_output => break,
+                (true, true) => {
+                    state.own_output = false;
+                    transport.write(&[])
+                }
                 (false, true) => transport.write(&[IoSlice::new(buffered)]),
                 (true, false) => transport.write(&[IoSlice::new(rest)]),
                 (false, false) => transport.write(&[IoSlice::new(buffered), IoSlice::new(rest)]),
@@ -231,6 +239,9 @@ impl Inner {
                 Err(error) => return (sent, Flushed::Failed(error.into())),
             }
         }
+        if state.layered {
+            self.note_own_output(state);
+        }
         (sent, progress)
     }
 
@@ -244,7 +255,7 @@ impl Inner {
             return Err(self.state.borrow().closed_error());
         }
         let mut state = self.state.borrow_mut();
-        let drained = state.write.is_empty();
+        let drained = state.write.is_empty() && !state.own_output;
         let released = if drained {
             if let (true, Some(io_loop)) = (state.write.has_memory(), self.registration.io_loop()) {
                 io_loop.give_buffer(state.write.take_memory());
@@ -285,8 +296,11 @@ impl Inner {
     /// Which events concern the stream without anybody polling a future.
     pub(crate) fn update_watch(&self, state: &State) {
         let mut watch = Ready::NONE;
-        if state.phase.is_connecting() || !state.write.is_empty() {
+        if state.phase.is_connecting() || !state.write.is_empty() || state.own_output {
             watch = watch | Ready::WRITABLE;
+        }
+        if state.handshake.is_some() {
+            watch = watch | Ready::READABLE;
         }
         if state.close_callback.is_some() {
             watch = watch | Ready::READ_CLOSED | Ready::ERROR;

@@ -9,6 +9,8 @@
 
 pub mod counting;
 pub mod simulated;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod wakers;
 
 use std::cell::RefCell;
@@ -51,17 +53,42 @@ pub enum Over {
     Pipe,
     /// Memory, cut into pieces of odd sizes.
     Simulated,
+    /// TLS over TCP.
+    #[cfg(feature = "tls")]
+    Tls,
+    /// TLS over `Simulated`: records arrive in pieces, and what is sent is taken in pieces.
+    #[cfg(feature = "tls")]
+    TlsSimulated,
 }
 
 impl Over {
-    pub const ALL: [Self; 4] = [Self::Tcp, Self::Unix, Self::Pipe, Self::Simulated];
+    pub const ALL: &[Self] = &[
+        Self::Tcp,
+        Self::Unix,
+        Self::Pipe,
+        Self::Simulated,
+        #[cfg(feature = "tls")]
+        Self::Tls,
+        #[cfg(feature = "tls")]
+        Self::TlsSimulated,
+    ];
 
     /// Two connected streams; the first one can always write, the second one can always read.
-    pub fn pair(self) -> (IoStream, IoStream) {
-        self.pair_with(StreamOptions::new(), StreamOptions::new())
+    pub async fn pair(self) -> (IoStream, IoStream) {
+        self.pair_with(StreamOptions::new(), StreamOptions::new()).await
     }
 
-    pub fn pair_with(self, first: StreamOptions, second: StreamOptions) -> (IoStream, IoStream) {
+    pub async fn pair_with(self, first: StreamOptions, second: StreamOptions) -> (IoStream, IoStream) {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls => tls::secured(Self::Tcp.plain_pair(first, second)).await,
+            #[cfg(feature = "tls")]
+            Self::TlsSimulated => tls::secured(Self::Simulated.plain_pair(first, second)).await,
+            plain => plain.plain_pair(first, second),
+        }
+    }
+
+    pub fn plain_pair(self, first: StreamOptions, second: StreamOptions) -> (IoStream, IoStream) {
         match self {
             Self::Tcp => {
                 let (one, other) = tcp_sockets();
@@ -76,6 +103,8 @@ impl Over {
                 (IoStream::from_pipe(writer, first).unwrap(), IoStream::from_pipe(reader, second).unwrap())
             }
             Self::Simulated => simulated::pair(simulated::CAPACITY, first, second),
+            #[cfg(feature = "tls")]
+            Self::Tls | Self::TlsSimulated => unreachable!("made of another pair"),
         }
     }
 
@@ -104,6 +133,16 @@ macro_rules! over_each_transport {
             fn simulated() {
                 $crate::common::run(super::$case($crate::common::Over::Simulated));
             }
+            #[cfg(feature = "tls")]
+            #[test]
+            fn tls() {
+                $crate::common::run(super::$case($crate::common::Over::Tls));
+            }
+            #[cfg(feature = "tls")]
+            #[test]
+            fn tls_simulated() {
+                $crate::common::run(super::$case($crate::common::Over::TlsSimulated));
+            }
         }
     )+};
 }
@@ -123,6 +162,16 @@ macro_rules! over_each_two_way_transport {
             #[test]
             fn simulated() {
                 $crate::common::run(super::$case($crate::common::Over::Simulated));
+            }
+            #[cfg(feature = "tls")]
+            #[test]
+            fn tls() {
+                $crate::common::run(super::$case($crate::common::Over::Tls));
+            }
+            #[cfg(feature = "tls")]
+            #[test]
+            fn tls_simulated() {
+                $crate::common::run(super::$case($crate::common::Over::TlsSimulated));
             }
         }
     )+};
