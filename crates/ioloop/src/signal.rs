@@ -205,11 +205,23 @@ pub struct SignalListener {
     key: Key,
 }
 
-impl Drop for SignalListener {
-    fn drop(&mut self) {
+impl SignalListener {
+    /// Removes the callback now, as dropping this does. It may be called twice, and by the callback itself.
+    pub fn remove(&self) {
         if let Some(inner) = self.inner.upgrade() {
             inner.signals.remove(self.key);
         }
+    }
+
+    /// The loop that the callback runs on, unless it is gone.
+    pub fn io_loop(&self) -> Option<IoLoop> {
+        self.inner.upgrade().map(|inner| IoLoop { inner })
+    }
+}
+
+impl Drop for SignalListener {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Forking a server into worker processes and keeping them alive (Tornado's `process`).
+//! Forking a server into worker processes and keeping them alive; other programs as children (Tornado's `process`).
 //!
 //! [`fork_processes`] turns one process into a parent and its workers. It returns in each worker, with the worker's id; the
 //! parent stays inside, replaces workers that die, passes signals on, and exits when the last one has ended.
@@ -16,6 +16,9 @@
 //!     }
 //! }
 //! ```
+//!
+//! `Subprocess` (feature `subprocess`) starts other programs beside an event loop: their pipes are streams, their end is an
+//! event. Nothing of that is needed for forking, nor compiled for it.
 //!
 //! # Before the fork
 //! Open the listening sockets; make no event loop and no thread. A loop's poller would be shared by parent and children, and
@@ -53,7 +56,12 @@
 //! - **No random generator is reseeded**: std has none. The hash keys of `HashMap` may be the same in all workers, as they
 //!   are whenever a process forks.
 //! - **[`cpu_count`]** is the number of CPUs this process may use (affinity, cgroup quota), not of those in the machine.
-//! - `Subprocess` comes later.
+//! - **`Subprocess` takes std's `Command`**, where `Stdio::piped()` is what `Subprocess.STREAM` is in Tornado: a pipe that
+//!   blocks would be of no use on a loop. Its exit callback gets a status, of which `returncode` makes Python's number.
+//! - **Waiting and the exit callback don't exclude each other**: Tornado's `wait_for_exit` takes the callback's place.
+//! - **`initialize` and `uninitialize` are not needed**: the loop listens to SIGCHLD while a child runs, beside the program's
+//!   own handler for it, and on any thread.
+//! - **A status that somebody else took** is an error; Tornado waits for it for ever.
 //!
 //! Linux is tested. On other Unix systems there is no check for threads, no signal at the parent's death, no delay between
 //! restarts (their number is limited as everywhere) and no limit of ten seconds.
@@ -64,11 +72,15 @@ mod error;
 #[allow(unsafe_code)]
 mod fork;
 mod prefork;
+#[cfg(feature = "subprocess")]
+mod subprocess;
 mod supervisor;
 mod task;
 
 pub use error::ForkError;
 pub use prefork::{DEFAULT_MAX_RESTARTS, ForkOptions, fork_processes};
+#[cfg(feature = "subprocess")]
+pub use subprocess::{Subprocess, SubprocessError, SubprocessOptions, WaitForExit, returncode};
 pub use task::{cpu_count, task_id};
 
 /// Its examples are tests too.
