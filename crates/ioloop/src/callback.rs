@@ -9,7 +9,13 @@ use crate::ioloop::IoLoop;
 
 /// What an async callback may return: nothing, or a `Result` with any error, which is logged.
 ///
-/// A callback that is called again and again may also say, by [`ControlFlow::Break`], that this was the last time.
+/// The callback of a [`PeriodicCallback`](crate::PeriodicCallback) may also say, by [`ControlFlow::Break`], that this was the
+/// last time.
+#[diagnostic::on_unimplemented(
+    message = "a callback cannot return `{Self}`",
+    note = "it returns `()`, a `ControlFlow<()>`, or one of them in a `Result`",
+    note = "an async closure is for `PeriodicCallback::new_async` and `IoLoop::spawn_callback`"
+)]
 pub trait CallbackResult {
     /// Whether to go on, as a result.
     ///

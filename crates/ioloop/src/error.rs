@@ -7,13 +7,15 @@ use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// A request that an [`IoLoop`](crate::IoLoop) refuses.
+/// A request that an [`IoLoop`](crate::IoLoop) or a [`PeriodicCallback`](crate::PeriodicCallback) refuses.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoopError {
     /// [`start`](crate::IoLoop::start) or [`close`](crate::IoLoop::close) was called while this loop, or another one of
     /// this thread, is running.
     AlreadyRunning,
+    /// A [`PeriodicCallback`](crate::PeriodicCallback) was given a period that isn't more than zero.
+    CallbackTime,
     /// The loop was closed.
     Closed,
     /// The process forked after the loop was made: parent and child would share one poller.
@@ -23,6 +25,9 @@ pub enum LoopError {
     },
     /// The descriptor has a handler already, see [`add_handler`](crate::IoLoop::add_handler).
     HandlerExists(RawFd),
+    /// A jitter that is negative, no number or not less than 2, see
+    /// [`PeriodicCallback::jitter`](crate::PeriodicCallback::jitter).
+    Jitter(f64),
     /// The descriptor has no handler, see [`update_handler`](crate::IoLoop::update_handler).
     NoHandler(RawFd),
     /// The operating system's poller failed or refused the descriptor.
@@ -33,11 +38,13 @@ impl fmt::Display for LoopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AlreadyRunning => f.write_str("an event loop of this thread is already running"),
+            Self::CallbackTime => f.write_str("the time between two calls must be more than zero"),
             Self::Closed => f.write_str("the event loop is closed"),
             Self::Forked { made_by } => {
                 write!(f, "the event loop was made by process {made_by} before the fork; make it afterwards")
             }
             Self::HandlerExists(fd) => write!(f, "descriptor {fd} already has a handler on this loop"),
+            Self::Jitter(jitter) => write!(f, "a jitter must lie between 0 and 2, not be {jitter}"),
             Self::NoHandler(fd) => write!(f, "descriptor {fd} has no handler on this loop"),
             Self::Poller(_) => f.write_str("the poller of the operating system failed"),
         }
@@ -58,6 +65,8 @@ impl PartialEq for LoopError {
         match (self, other) {
             (Self::Forked { made_by: a }, Self::Forked { made_by: b }) => a == b,
             (Self::HandlerExists(a), Self::HandlerExists(b)) | (Self::NoHandler(a), Self::NoHandler(b)) => a == b,
+            // By value of its bits, so that an error equals itself also when it is about no number.
+            (Self::Jitter(a), Self::Jitter(b)) => a.to_bits() == b.to_bits(),
             (Self::Poller(a), Self::Poller(b)) => a.kind() == b.kind(),
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }

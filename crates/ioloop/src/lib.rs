@@ -58,6 +58,8 @@
 //! - [`add_future`](IoLoop::add_future) passes the future's result to the callback, not the future.
 //! - What Python raises through a future that nobody awaits is logged here when it happens: the panic of a task or of a job
 //!   in an executor. A pool's thread ends with the pool and not with the process.
+//! - A [`PeriodicCallback`] follows the monotonic time, too, so that no change of the clock shifts it. Its callback may end it by its
+//!   result, and starting it again while an async call is under way makes no second series of calls.
 //! - Handlers are closures that own what they need; `close(all_fds=True)` is what [`close`](IoLoop::close) always does for
 //!   what they own.
 //! - A timed-out [`with_timeout`] drops its future, where Tornado lets it run on.
@@ -72,6 +74,7 @@ mod events;
 #[cfg(feature = "executor")]
 mod executor;
 mod ioloop;
+mod periodic;
 mod reactor;
 mod registration;
 mod remote;
@@ -92,6 +95,7 @@ pub use events::Events;
 #[cfg(feature = "executor")]
 pub use executor::{Executor, ExecutorFuture, Job};
 pub use ioloop::IoLoop;
+pub use periodic::{CallbackTime, PeriodicCallback};
 pub use registration::{EventTarget, Ready, Registration};
 pub use remote::Remote;
 pub use task::JoinHandle;
