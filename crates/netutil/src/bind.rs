@@ -56,7 +56,7 @@ pub enum AddressFamily {
 }
 
 impl AddressFamily {
-    fn contains(self, address: &SocketAddr) -> bool {
+    pub(crate) fn contains(self, address: &SocketAddr) -> bool {
         match self {
             AddressFamily::Unspecified => true,
             AddressFamily::Inet => address.is_ipv4(),

@@ -125,7 +125,7 @@ impl From<BindError> for io::Error {
     }
 }
 
-fn same_cause(a: &io::Error, b: &io::Error) -> bool {
+pub(crate) fn same_cause(a: &io::Error, b: &io::Error) -> bool {
     a.kind() == b.kind() && a.raw_os_error() == b.raw_os_error()
 }
 

@@ -7,6 +7,7 @@
 //! close-on-exec, ready for any reactor, for a thread with [`set_nonblocking(false)`](std::net::TcpListener::set_nonblocking),
 //! or for forked children.
 //!
+//! With the feature `resolver`, a `Resolver` finds the addresses of a host without stopping the loop.
 //! With the feature `tls`, `SslOptions` makes rustls' configurations out of PEM files.
 //!
 //! ```
@@ -42,6 +43,10 @@
 //! - **A failing accept callback** costs its own connection; in Tornado it ends the batch.
 //! - **The accept handler owns its listener.** `AcceptHandler::remove` hands it back, and it is closed by dropping it;
 //!   Tornado's remover leaves it to whoever else holds the socket.
+//! - **A resolver has no `close`.** What it holds, an executor of its own for instance, goes with it.
+//! - **`ThreadedResolver` is what Tornado's resolvers in threads are:** on the loop's pool, or on one that is given to it.
+//!   An IP address never goes to a thread.
+//! - **`OverrideResolver` knows that names have no case** (RFC 4343).
 //! - **TLS options are checked whole.** Tornado's constructors look whether files exist and leave the rest to the first
 //!   connection. Here certificates and keys are read and compared when a configuration is built, and the error names the file.
 //! - **Files are read once.** With a dictionary, Tornado reads them for each connection; here they are read again when
@@ -59,6 +64,8 @@ mod bind;
 mod error;
 mod ip;
 mod listener;
+#[cfg(feature = "resolver")]
+mod resolver;
 #[cfg(feature = "tls")]
 mod tls;
 mod unix;
@@ -69,6 +76,8 @@ pub use bind::{AddressFamily, BindOptions, DEFAULT_BACKLOG, bind_sockets};
 pub use error::BindError;
 pub use ip::is_valid_ip;
 pub use listener::{Connection, Listener, PeerAddress};
+#[cfg(feature = "resolver")]
+pub use resolver::{BlockingResolver, OverrideResolver, ResolveError, ResolveFuture, Resolver, ThreadedResolver};
 #[cfg(feature = "tls")]
 pub use tls::{
     CertReqs, ClientConfig, Pem, PemOrigin, ReloadableServerConfig, ServerConfig, SniCertificate, SslOptions, TlsError,
