@@ -41,10 +41,6 @@ impl Sessions {
 /// Sessions of the `previous` configuration of the same options can be resumed, unless other client certificates are to be
 /// believed now: a resumed session isn't verified again.
 pub(super) fn server(options: &SslOptions, previous: Option<&BuiltServer>) -> Result<BuiltServer, TlsError> {
-    // Before the provider: what Tornado would find comes first.
-    if options.identity.is_none() {
-        return Err(TlsError::MissingCertfile);
-    }
     let provider = provider(options)?;
     let versions = versions(options)?;
     let certificates = certificates(options, &provider)?;

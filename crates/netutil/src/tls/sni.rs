@@ -48,9 +48,10 @@ impl CertificatesByName {
         self.by_name.entry(name).or_default().push(key.clone());
     }
 
+    /// Those for `name`, which is in lower case, since rustls makes it so.
     fn of(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
-        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        let exact = self.by_name.get(&name);
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let exact = self.by_name.get(name);
         // A wildcard stands for the first label, the whole of it, and nothing else (RFC 9525, section 6.3).
         let found = exact.or_else(|| self.by_name.get(&format!("*{}", &name[name.find('.')?..])));
         found.map(Vec::as_slice)

@@ -56,6 +56,13 @@ impl Made {
         Made::with_params(params)
     }
 
+    /// The same with a key of a kind that some clients don't know.
+    pub(crate) fn with_ed25519(names: &[&str]) -> Made {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let cert = params(names).self_signed(&key).unwrap();
+        Made { cert: cert.pem(), key: key.serialize_pem() }
+    }
+
     fn with_params(mut params: CertificateParams) -> Made {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();

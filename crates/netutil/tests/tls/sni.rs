@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use landspout_netutil::{CertReqs, ServerConfig, SniCertificate, TlsError};
+use rustls::SignatureScheme;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -54,6 +55,20 @@ fn the_names_of_the_default_certificate_go_before_the_wildcards_of_others() {
     let server = server.server_config().unwrap();
     assert_shown(&server, "www.one.test", &default);
     assert_shown(&server, "ftp.one.test", &wild);
+}
+
+#[test]
+fn among_certificates_for_one_name_it_is_the_first_that_the_client_can_verify() {
+    let (new, old) = (Made::with_ed25519(&["one.test"]), Made::self_signed(&["one.test"]));
+    let server = options().certfile(new.certfile()).keyfile(new.keyfile()).sni(with_key(&old)).server_config().unwrap();
+    assert_shown(&server, "one.test", &new);
+    let mut provider = rustls::crypto::ring::default_provider();
+    let known = provider.signature_verification_algorithms.mapping.iter().copied();
+    let known: Vec<_> = known.filter(|(scheme, _)| *scheme != SignatureScheme::ED25519).collect();
+    provider.signature_verification_algorithms.mapping = Vec::leak(known);
+    let client = options().provider(provider).cert_reqs(CertReqs::None).client_config().unwrap();
+    let shown = meet(&client, &server, "one.test").succeeded().shown();
+    assert_eq!(shown, CertificateDer::from_pem_slice(old.cert.as_bytes()).unwrap());
 }
 
 #[test]
