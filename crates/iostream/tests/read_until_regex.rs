@@ -213,7 +213,8 @@ async fn no_cut_changes_what_is_read(over: Over) {
         let pattern = PATTERNS[seed as usize % PATTERNS.len()];
         let (ours, theirs) = (regex(pattern), regex::bytes::Regex::new(pattern).unwrap());
         let text: Vec<u8> = (0..rng.below(400)).map(|_| b"ab\r\n"[rng.below(4)]).collect();
-        let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().read_chunk_size(1 + rng.below(20))).await;
+        let (from, to) =
+            over.pair_with(StreamOptions::new(), StreamOptions::new().read_chunk_size(1 + rng.below(20))).await;
         let writing = spawn({
             let text = text.clone();
             async move {
