@@ -24,7 +24,7 @@ use std::pin::Pin;
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ pub const GUARD: Duration = Duration::from_secs(60);
 
 /// Runs a test's future on a loop of its own.
 pub fn run<F: Future + 'static>(future: F) -> F::Output {
+    LISTENING.call_once(listen);
     let io_loop = IoLoop::new().expect("a loop");
     let output = io_loop.run_sync_timeout(GUARD, future).expect("the test ends by itself");
     io_loop.close().expect("the loop stands still");
@@ -354,17 +355,28 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 
 /// Gives what `f` returns and the lines that this thread logged meanwhile, without those of the lowest levels.
 pub fn logged<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let lines = Lines::default();
-    let result = tracing::subscriber::with_default(lines.clone(), f);
-    let lines = lines.0.lock().unwrap().clone();
-    (result, lines)
+    LISTENING.call_once(listen);
+    LINES.with_borrow_mut(Vec::clear);
+    let result = f();
+    (result, LINES.take())
+}
+
+thread_local! {
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One subscriber for the process, there before the first test logs: one for each thread, coming and going, can miss a place
+/// that logs for the first time on another thread.
+static LISTENING: Once = Once::new();
+
+fn listen() {
+    tracing::subscriber::set_global_default(ByThread).expect("nobody else listens");
 }
 
 /// The smallest subscriber: each event is a line of level and message.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+struct ByThread;
 
-impl tracing::Subscriber for Lines {
+impl tracing::Subscriber for ByThread {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
         *metadata.level() <= tracing::Level::INFO
     }
@@ -380,7 +392,8 @@ impl tracing::Subscriber for Lines {
     fn event(&self, event: &tracing::Event<'_>) {
         let mut line = format!("{} ", event.metadata().level());
         event.record(&mut Message(&mut line));
-        self.0.lock().unwrap().push(line);
+        // A thread that ends may log, too.
+        let _ = LINES.try_with(|lines| lines.borrow_mut().push(line));
     }
 
     fn enter(&self, _: &span::Id) {}
