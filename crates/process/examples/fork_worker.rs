@@ -1,6 +1,6 @@
 //! A worker that does what it is told: the tests of this crate drive it, since a test itself cannot fork.
 //!
-//! `fork_worker WORKERS MAX_RESTARTS [loop | thread]` forks; each worker connects to `$FORK_WORKER_ADDRESS`, says
+//! `fork_worker WORKERS MAX_RESTARTS [loop | thread | events]` forks; each worker connects to `$FORK_WORKER_ADDRESS`, says
 //! `ID PID`, and obeys one command per line:
 //!
 //! - `exit STATUS`, `raise NUMBER`: ends in this way
@@ -8,6 +8,10 @@
 //! - `again`: calls `fork_processes` once more and answers with the error
 //! - `overflow`: ends by a stack overflow
 //! - `wait`: blocks TERM, INT and HUP, answers `waiting`, and answers with the name of the signal that comes
+//!
+//! With `events`, the parent prints what it is told of its workers on standard error, each with its own pid. When one has
+//! ended it also does what the word after `events` says: it panics (`events-panic`), leaves a thread (`events-thread`) or a
+//! loop (`events-loop`) behind, or forks (`events-fork`).
 //!
 //! The parent prints an error of `fork_processes` and ends with status 3. Log lines go to standard error.
 
@@ -18,14 +22,14 @@ use std::process::exit;
 use std::thread;
 
 use landspout_ioloop::IoLoop;
-use landspout_process::{ForkOptions, task_id};
+use landspout_process::{ForkOptions, WorkerEvent, task_id};
 use nix::sys::signal::{SigSet, Signal, raise};
 
 fn main() -> Result<(), Box<dyn Error>> {
     tracing::subscriber::set_global_default(log::ToStderr)?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [workers, max_restarts, rest @ ..] = arguments.as_slice() else {
-        eprintln!("usage: fork_worker WORKERS MAX_RESTARTS [loop | thread]");
+        eprintln!("usage: fork_worker WORKERS MAX_RESTARTS [loop | thread | events]");
         exit(2);
     };
     let io_loop = rest.iter().any(|word| word == "loop").then(IoLoop::current);
@@ -34,7 +38,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     // Without a line end, so that it stays in the buffer: it must come out once and not once per process.
     print!("before the fork;");
-    let options = ForkOptions::new().max_restarts(max_restarts.parse()?);
+    let mut options = ForkOptions::new().max_restarts(max_restarts.parse()?);
+    if let Some(word) = rest.iter().find(|word| word.starts_with("events")).cloned() {
+        options = options.on_worker(move |event| told(event, &word));
+    }
     match options.fork_processes(workers.parse::<usize>()?) {
         Ok(id) => obey(id),
         Err(error) => {
@@ -42,6 +49,26 @@ fn main() -> Result<(), Box<dyn Error>> {
             drop(io_loop);
             exit(3);
         }
+    }
+}
+
+/// In the parent.
+fn told(event: WorkerEvent, word: &str) {
+    let me = std::process::id();
+    match event {
+        WorkerEvent::Started { task_id, pid, .. } => eprintln!("EVENT {me} started {task_id} {pid}"),
+        WorkerEvent::Ended { task_id, pid, status, replaced, .. } => {
+            let status = status.map(|status| status.to_string()).unwrap_or_default();
+            eprintln!("EVENT {me} ended {task_id} {pid} {status}, replaced: {replaced}");
+            match word {
+                "events-panic" => panic!("told of an end"),
+                "events-thread" => drop(thread::spawn(thread::park)),
+                "events-loop" => std::mem::forget(IoLoop::current()),
+                "events-fork" => eprintln!("EVENT {:?}", landspout_process::fork_processes(1)),
+                _ => {}
+            }
+        }
+        _ => exit(96),
     }
 }
 

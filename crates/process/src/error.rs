@@ -22,6 +22,8 @@ pub enum ForkError {
         /// Its id.
         task_id: usize,
     },
+    /// This process waits for workers already: the call came from its [`on_worker`](crate::ForkOptions::on_worker).
+    Supervising,
     /// More workers died than [`max_restarts`](crate::ForkOptions::max_restarts) allows; the others were stopped.
     TooManyRestarts {
         /// The number allowed.
@@ -42,6 +44,7 @@ impl fmt::Display for ForkError {
             ForkError::LoopExists => f.write_str("cannot fork: an event loop exists in this process"),
             ForkError::ThreadsRunning { count } => write!(f, "cannot fork: this process has {count} threads"),
             ForkError::AlreadyForked { task_id } => write!(f, "cannot fork: this process is worker {task_id} already"),
+            ForkError::Supervising => f.write_str("cannot fork: this process waits for workers already"),
             ForkError::TooManyRestarts { max_restarts } => {
                 write!(f, "workers died more than {max_restarts} times")
             }
@@ -61,9 +64,9 @@ impl Error for ForkError {
 
 impl PartialEq for ForkError {
     fn eq(&self, other: &ForkError) -> bool {
-        use ForkError::{AlreadyForked, LoopExists, System, ThreadsRunning, TooManyRestarts};
+        use ForkError::{AlreadyForked, LoopExists, Supervising, System, ThreadsRunning, TooManyRestarts};
         match (self, other) {
-            (LoopExists, LoopExists) => true,
+            (LoopExists, LoopExists) | (Supervising, Supervising) => true,
             (ThreadsRunning { count: a }, ThreadsRunning { count: b }) => a == b,
             (AlreadyForked { task_id: a }, AlreadyForked { task_id: b }) => a == b,
             (TooManyRestarts { max_restarts: a }, TooManyRestarts { max_restarts: b }) => a == b,

@@ -49,6 +49,8 @@
 //!   (Tornado issue 1912).
 //! - **After too many restarts** the other workers are told to stop, and killed if nothing has moved for ten seconds, before
 //!   the error returns. Tornado leaves them running.
+//! - **The parent can be told of its workers**, their pids among it ([`on_worker`](ForkOptions::on_worker); Tornado issue
+//!   2949).
 //! - **Restarts that follow each other closely are delayed**, see above. Tornado forks at full speed.
 //! - **An existing loop is refused**, as in Tornado 4 and unlike later versions; a second thread is refused as well.
 //! - **A second call** is an error in a worker ([`ForkError::AlreadyForked`]), where Tornado has an assertion.
@@ -78,7 +80,7 @@ mod supervisor;
 mod task;
 
 pub use error::ForkError;
-pub use prefork::{DEFAULT_MAX_RESTARTS, ForkOptions, fork_processes};
+pub use prefork::{DEFAULT_MAX_RESTARTS, ForkOptions, WorkerEvent, fork_processes};
 #[cfg(feature = "subprocess")]
 pub use subprocess::{Subprocess, SubprocessError, SubprocessOptions, WaitForExit, returncode};
 pub use task::{cpu_count, task_id};

@@ -8,20 +8,24 @@
 //! - Only pids in `workers` are waited for or signalled: they are ours until we have waited for them.
 
 use std::collections::VecDeque;
-use std::process;
+use std::os::unix::process::ExitStatusExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{self, ExitStatus};
 use std::time::Duration;
 
+use landspout_ioloop::{IoLoop, panic_message};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, getpgid, getpgrp, getpid, getppid};
 
-use crate::ForkError;
 use crate::fork::{
     DefaultChildAction, HAS_TIMED_WAIT, OneThread, Taken, any_pending, is_ignored, let_sent_faults_kill,
     wait_for_signal,
 };
+use crate::prefork::OnWorker;
 use crate::task::set_task_id;
+use crate::{ForkError, WorkerEvent};
 
 /// A second without a death ends a series of restarts.
 const QUIET: Duration = Duration::from_secs(1);
@@ -33,10 +37,19 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct Plan {
     pub(crate) workers: usize,
     pub(crate) max_restarts: usize,
+    pub(crate) on_worker: Option<OnWorker>,
+}
+
+/// Whether forking is safe now: there is neither a loop nor a second thread.
+pub(crate) fn may_fork() -> Result<OneThread, ForkError> {
+    if IoLoop::exists_in_process() {
+        return Err(ForkError::LoopExists);
+    }
+    OneThread::check().map_err(|count| ForkError::ThreadsRunning { count })
 }
 
 /// Returns the id in each worker. In the parent, returns when the service was given up, else exits.
-pub(crate) fn run(one_thread: OneThread, plan: &Plan) -> Result<usize, ForkError> {
+pub(crate) fn run(one_thread: OneThread, plan: Plan) -> Result<usize, ForkError> {
     let signals = Signals::block()?;
     let mut supervisor = Supervisor {
         one_thread,
@@ -45,6 +58,7 @@ pub(crate) fn run(one_thread: OneThread, plan: &Plan) -> Result<usize, ForkError
         workers: Vec::with_capacity(plan.workers),
         waiting: VecDeque::new(),
         max_restarts: plan.max_restarts,
+        on_worker: plan.on_worker,
         restarts: 0,
         streak: 0,
         stop_signals: 0,
@@ -69,6 +83,8 @@ struct Supervisor {
     signals: Signals,
     parent: Pid,
     workers: Vec<Worker>,
+    /// Foreign code: after it, nothing is known about threads and loops any more.
+    on_worker: Option<OnWorker>,
     /// Ids whose worker died, to be started again in this order.
     waiting: VecDeque<usize>,
     max_restarts: usize,
@@ -95,8 +111,8 @@ impl Supervisor {
             match self.start(id) {
                 Ok(Place::Worker) => return Some(id),
                 Ok(Place::Parent) => {}
-                Err(errno) => {
-                    self.give_up(ForkError::system("fork", errno));
+                Err(error) => {
+                    self.give_up(error);
                     break;
                 }
             }
@@ -122,12 +138,16 @@ impl Supervisor {
     }
 
     /// Forks one worker, and in the worker puts everything in order.
-    fn start(&mut self, id: usize) -> nix::Result<Place> {
-        match self.one_thread.fork()? {
+    fn start(&mut self, id: usize) -> Result<Place, ForkError> {
+        if self.on_worker.is_some() {
+            self.one_thread = may_fork()?;
+        }
+        match self.one_thread.fork().map_err(|errno| ForkError::system("fork", errno))? {
             ForkResult::Parent { child: pid } => {
                 let settled = !any_pending(&self.signals.stops);
                 tracing::debug!(id, %pid, "worker started");
                 self.workers.push(Worker { id, pid, settled });
+                self.tell(WorkerEvent::Started { task_id: id, pid: number(pid) });
                 Ok(Place::Parent)
             }
             ForkResult::Child => {
@@ -161,10 +181,10 @@ impl Supervisor {
             match self.start(id) {
                 Ok(Place::Worker) => return Some(id),
                 Ok(Place::Parent) => {}
-                Err(errno) => {
-                    // Short of memory or processes for now: that counts as one more death.
-                    tracing::warn!(id, "cannot start a worker: {errno}");
-                    self.replace(id, || ForkError::system("fork", errno));
+                Err(error) => {
+                    // Short of memory or processes for now, or of one thread: that counts as one more death.
+                    tracing::warn!(id, "cannot start a worker: {}", reason(&error));
+                    self.replace(id, || error);
                 }
             }
         } else {
@@ -184,39 +204,54 @@ impl Supervisor {
             }
         });
         for (id, pid, status) in ended {
-            let pid = pid.as_raw();
-            match status {
-                Ok(WaitStatus::Exited(_, 0)) => {
-                    tracing::info!(id, pid, "worker ended");
-                    continue;
-                }
-                _ if self.stop_signals > 0 || self.failure.is_some() => {
-                    tracing::info!(id, pid, "worker stopped");
-                    continue;
-                }
-                Ok(WaitStatus::Exited(_, status)) => tracing::warn!(id, pid, status, "worker failed"),
-                Ok(WaitStatus::Signaled(_, signal, _)) => {
-                    tracing::warn!(id, pid, signal = signal.as_str(), "worker was killed");
-                }
-                // ECHILD, if somebody else waited for it, or a signal that nix has no name for.
-                _ => tracing::warn!(id, pid, "worker died"),
-            }
-            let max_restarts = self.max_restarts;
-            self.replace(id, || ForkError::TooManyRestarts { max_restarts });
+            let replaced = self.ended(id, pid, status);
+            let status = status.ok().and_then(exit_status);
+            self.tell(WorkerEvent::Ended { task_id: id, pid: number(pid), status, replaced });
         }
     }
 
-    /// Plans a restart of worker `id`, or gives up when there were too many.
-    fn replace(&mut self, id: usize, too_many: impl FnOnce() -> ForkError) {
+    /// Decides what the end of a worker means; whether another one takes its place.
+    fn ended(&mut self, id: usize, pid: Pid, status: nix::Result<WaitStatus>) -> bool {
+        let pid = pid.as_raw();
+        match status {
+            Ok(WaitStatus::Exited(_, 0)) => {
+                tracing::info!(id, pid, "worker ended");
+                return false;
+            }
+            _ if self.stop_signals > 0 || self.failure.is_some() => {
+                tracing::info!(id, pid, "worker stopped");
+                return false;
+            }
+            Ok(WaitStatus::Exited(_, status)) => tracing::warn!(id, pid, status, "worker failed"),
+            Ok(WaitStatus::Signaled(_, signal, _)) => {
+                tracing::warn!(id, pid, signal = signal.as_str(), "worker was killed");
+            }
+            // ECHILD, if somebody else waited for it, or a signal that nix has no name for.
+            _ => tracing::warn!(id, pid, "worker died"),
+        }
+        let max_restarts = self.max_restarts;
+        self.replace(id, || ForkError::TooManyRestarts { max_restarts })
+    }
+
+    fn tell(&self, event: WorkerEvent) {
+        let Some(on_worker) = &self.on_worker else { return };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (on_worker.borrow_mut())(event))) {
+            tracing::error!("panic in on_worker: {}", panic_message(&*payload));
+        }
+    }
+
+    /// Plans a restart of worker `id`, or gives up when there were too many; whether it was planned.
+    fn replace(&mut self, id: usize, too_many: impl FnOnce() -> ForkError) -> bool {
         if self.failure.is_some() {
-            return;
+            return false;
         }
         if self.restarts >= self.max_restarts {
             self.give_up(too_many());
-            return;
+            return false;
         }
         self.restarts += 1;
         self.waiting.push_back(id);
+        true
     }
 
     fn stop(&mut self, stop: Taken) {
@@ -252,10 +287,39 @@ impl Supervisor {
     }
 
     fn wait_for_all(&mut self) {
-        for worker in self.workers.drain(..) {
-            while waitpid(worker.pid, None) == Err(Errno::EINTR) {}
+        while let Some(Worker { id, pid, .. }) = self.workers.pop() {
+            let status = loop {
+                match waitpid(pid, None) {
+                    Err(Errno::EINTR) => {}
+                    status => break status,
+                }
+            };
+            let status = status.ok().and_then(exit_status);
+            self.tell(WorkerEvent::Ended { task_id: id, pid: number(pid), status, replaced: false });
         }
     }
+}
+
+/// As std counts them.
+fn number(pid: Pid) -> u32 {
+    pid.as_raw().unsigned_abs()
+}
+
+/// As wait(2) encodes it.
+fn exit_status(status: WaitStatus) -> Option<ExitStatus> {
+    const CORE_DUMPED: i32 = 0x80;
+    match status {
+        WaitStatus::Exited(_, code) => Some(ExitStatus::from_raw((code & 0xff) << 8)),
+        WaitStatus::Signaled(_, signal, core) => {
+            Some(ExitStatus::from_raw(signal as i32 | if core { CORE_DUMPED } else { 0 }))
+        }
+        _ => None,
+    }
+}
+
+/// What a system call said, or what is in the way.
+fn reason(error: &ForkError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Where a fork has taken us.

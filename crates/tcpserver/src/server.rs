@@ -170,7 +170,7 @@ impl TcpServer {
         self.start_with(num_processes, &ForkOptions::new())
     }
 
-    /// As [`start`](Self::start), with the `max_restarts` of [`ForkOptions`].
+    /// As [`start`](Self::start), with the `max_restarts` and the callback of [`ForkOptions`].
     ///
     /// # Errors
     /// Those of [`start`](Self::start).
