@@ -99,7 +99,10 @@ impl Reactor {
     }
 
     pub(crate) fn register(&self, fd: RawFd, readiness: Rc<Readiness>) -> Result<Token, LoopError> {
-        self.insert(fd, Interest::READABLE | Interest::WRITABLE, Kind::Registration(readiness))
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let interest = interest | Interest::PRIORITY;
+        self.insert(fd, interest, Kind::Registration(readiness))
     }
 
     pub(crate) fn deregister(&self, fd: RawFd) {

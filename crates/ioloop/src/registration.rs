@@ -34,6 +34,8 @@ impl Ready {
     pub const WRITE_CLOSED: Self = Self(8);
     /// The descriptor has an error to tell.
     pub const ERROR: Self = Self(16);
+    /// The peer has sent urgent data, at which a read stops short although more may lie behind. Linux tells of it.
+    pub const PRIORITY: Self = Self(32);
 
     /// Whether every flag of `other` is set.
     #[inline]
@@ -66,6 +68,9 @@ impl Ready {
         if event.is_error() {
             ready = ready | Self::ERROR | Self::READABLE | Self::WRITABLE;
         }
+        if event.is_priority() {
+            ready = ready | Self::PRIORITY;
+        }
         ready
     }
 }
@@ -87,6 +92,7 @@ impl fmt::Debug for Ready {
             (Self::READ_CLOSED, "READ_CLOSED"),
             (Self::WRITE_CLOSED, "WRITE_CLOSED"),
             (Self::ERROR, "ERROR"),
+            (Self::PRIORITY, "PRIORITY"),
         ];
         f.debug_set().entries(names.iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, name)| name)).finish()
     }

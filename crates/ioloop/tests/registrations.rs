@@ -132,8 +132,8 @@ fn epoll_entries(socket: &UnixStream) -> Vec<u32> {
 #[cfg(target_os = "linux")]
 #[test]
 fn one_entry_serves_both_directions_for_all_its_life() {
-    // EPOLLIN, OUT, RDHUP and ET; the kernel adds ERR and HUP.
-    const EXPECTED: u32 = 0x1 | 0x4 | 0x2000 | 1 << 31 | 0x8 | 0x10;
+    // EPOLLIN, PRI, OUT, RDHUP and ET; the kernel adds ERR and HUP.
+    const EXPECTED: u32 = 0x1 | 0x2 | 0x4 | 0x2000 | 1 << 31 | 0x8 | 0x10;
     let (io_loop, _clock) = still_loop();
     let (socket, peer) = socket_pair();
     let registration = register(&io_loop, &socket);
@@ -147,6 +147,22 @@ fn one_entry_serves_both_directions_for_all_its_life() {
     }
     drop(registration);
     assert_eq!(epoll_entries(&socket), [EXPECTED], "a drop costs no system call");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn urgent_data_raises_priority_with_readable() {
+    let (io_loop, _clock) = still_loop();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let socket = listener.accept().unwrap().0;
+    let registration = Registration::new(&io_loop, socket.as_fd(), Ready::NONE).unwrap();
+    std::io::Write::write_all(&mut &peer, b"x").unwrap();
+    run_until_idle(&io_loop);
+    assert!(!registration.ready().contains(Ready::PRIORITY));
+    socket2::SockRef::from(&peer).send_out_of_band(b"!").unwrap();
+    run_until_idle(&io_loop);
+    assert!(registration.ready().contains(Ready::PRIORITY | Ready::READABLE), "{registration:?}");
 }
 
 #[test]

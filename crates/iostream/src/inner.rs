@@ -198,8 +198,9 @@ impl Inner {
         let Some(transport) = &mut state.transport else { return Err(io::ErrorKind::NotConnected.into()) };
         let result = transport.read(target);
         match &result {
-            // After the peer has closed, only 0 or an error means that this was all.
-            Ok(got) if self.registration.ready().intersects(Ready::READ_CLOSED | Ready::ERROR) || *got == 0 => {}
+            // After the peer has closed, only 0 or an error means that this was all, and after urgent data "nothing now".
+            Ok(0) => {}
+            Ok(_) if self.registration.ready().intersects(Ready::READ_CLOSED | Ready::ERROR | Ready::PRIORITY) => {}
             Ok(got) if transport.drained(target.len(), *got) => self.registration.clear(Ready::READABLE),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.registration.clear(Ready::READABLE),
             _ => {}

@@ -132,7 +132,7 @@ impl IoStream {
     /// When the socket can't be made non-blocking, or the poller refuses it.
     pub fn from_unix(socket: UnixStream, options: StreamOptions) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Self::new(Unix(socket), options)
+        Self::new(Unix::new(socket), options)
     }
 
     /// As [`from_unix`](Self::from_unix) for a socket that is non-blocking already.
@@ -140,7 +140,7 @@ impl IoStream {
     /// # Errors
     /// When the poller refuses the socket.
     pub fn from_nonblocking_unix(socket: UnixStream, options: StreamOptions) -> io::Result<Self> {
-        Self::new(Unix(socket), options)
+        Self::new(Unix::new(socket), options)
     }
 
     /// A stream over one end of a pipe: it reads or writes, whichever that end does. Tornado's `PipeIOStream`.
@@ -210,7 +210,7 @@ impl IoStream {
         }
         // Even a connection that stands already reports itself writable, by which it is noticed.
         let transport: Box<dyn Transport> = match address.is_unix() {
-            true => Box::new(Unix(socket.into())),
+            true => Box::new(Unix::new(socket.into())),
             false => Box::new(Tcp(socket.into())),
         };
         Self::build(transport, options, Phase::Connecting)

@@ -1,10 +1,12 @@
 //! The transports of the operating system: TCP and Unix sockets, and pipes.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+
+use nix::sys::socket::{MsgFlags, recvmsg};
 
 use crate::transport::Transport;
 
@@ -63,27 +65,48 @@ impl Transport for Tcp {
 }
 
 /// A Unix-domain stream socket.
-pub(crate) struct Unix(pub(crate) UnixStream);
+pub(crate) struct Unix {
+    socket: UnixStream,
+    /// The peer passes descriptors.
+    passing: bool,
+}
+
+impl Unix {
+    pub(crate) fn new(socket: UnixStream) -> Self {
+        Self { socket, passing: false }
+    }
+}
 
 impl Transport for Unix {
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.as_fd())
+        Some(self.socket.as_fd())
     }
 
+    /// Descriptors that come with the bytes are closed by the kernel, since there is no room for them (unix(7)).
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        uninterrupted(|| self.0.read(buf))
+        uninterrupted(|| {
+            let bufs = &mut [IoSliceMut::new(buf)];
+            let received = recvmsg::<()>(self.socket.as_raw_fd(), bufs, None, MsgFlags::empty())?;
+            self.passing |= received.flags.contains(MsgFlags::MSG_CTRUNC);
+            Ok(received.bytes)
+        })
     }
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        write_to(&self.0, bufs)
+        write_to(&self.socket, bufs)
+    }
+
+    /// The kernel ends a read at bytes that descriptors came with, although there may be more.
+    fn drained(&self, asked: usize, got: usize) -> bool {
+        got < asked && !self.passing
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
+        self.socket.shutdown(Shutdown::Write)
     }
 
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
-        self.0.take_error()
+        self.socket.take_error()
     }
 }
 
@@ -115,5 +138,10 @@ impl Transport for Pipe {
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         write_to(&self.0, bufs)
+    }
+
+    /// In packet mode (pipe(2)) a read brings one packet, and which mode it is only the writer knows. Terminals give lines.
+    fn drained(&self, _asked: usize, _got: usize) -> bool {
+        false
     }
 }
