@@ -1,8 +1,8 @@
 //! `cargo xtask examples`: builds all examples, starts each, uses it once as a stranger would, and stops it.
 //!
 //! Rules: [`EXAMPLES`] is the list of them, and `tidy` compares it with the directory. A server is started on port 0 and
-//! prints its address on stdout once it listens; that line is awaited, nobody sleeps. SIGTERM ends it with status 0. Every
-//! wait has a deadline, and an example that fails is shown with all it printed.
+//! prints its address on stdout once it listens; that line is awaited, nobody sleeps. SIGTERM ends it with status 0; what is
+//! no server ends by itself. Every wait has a deadline, and an example that fails is shown with all it printed.
 
 mod client;
 mod running;
@@ -20,6 +20,8 @@ pub(crate) struct Example {
     pub(crate) name: &'static str,
     arguments: &'static [&'static str],
     use_once: fn(&Running) -> Result<(), String>,
+    /// It ends by itself, with status 0; a server ends by SIGTERM.
+    ends: bool,
 }
 
 /// Every file of `examples/`.
@@ -33,12 +35,17 @@ pub(crate) const EXAMPLES: &[Example] = &[
     server("delegate_chain", delegate_chain),
     Example { arguments: &[], ..server("unix_echo", unix_echo) },
     server("http_playground", playground),
+    Example { arguments: &["--deadline", "300"], ..program("subprocess", subprocess) },
 ];
 
 const WORKERS: &[&str] = &["--port", "0", "--workers", "2"];
 
 const fn server(name: &'static str, use_once: fn(&Running) -> Result<(), String>) -> Example {
-    Example { name, arguments: &["--port", "0"], use_once }
+    Example { name, arguments: &["--port", "0"], use_once, ends: false }
+}
+
+const fn program(name: &'static str, use_once: fn(&Running) -> Result<(), String>) -> Example {
+    Example { name, arguments: &[], use_once, ends: true }
 }
 
 /// Runs the named examples, or all when none is named.
@@ -84,10 +91,10 @@ impl Example {
             return Err(format!("examples/{}.rs does not exist", self.name));
         }
         let program = directory.join(self.name);
-        usage(&program)?;
+        usage(&program, if self.ends { &["--help"] } else { &["--port", "--path"] })?;
         let running = Running::start(&program, self.arguments).map_err(|error| error.to_string())?;
         (self.use_once)(&running)
-            .and_then(|()| running.terminate())
+            .and_then(|()| if self.ends { running.wait_for_end() } else { running.terminate() })
             .and_then(
                 |()| if running.output().contains("panicked at") { Err("it panicked".to_owned()) } else { Ok(()) },
             )
@@ -95,12 +102,11 @@ impl Example {
     }
 }
 
-/// `--help` tells the flags, and a flag that it doesn't tell is an error.
-fn usage(program: &Path) -> Result<(), String> {
+/// `--help` tells the flags, one of `flags` among them, and a flag that it doesn't tell is an error.
+fn usage(program: &Path, flags: &[&str]) -> Result<(), String> {
     let run = |flag| Command::new(program).arg(flag).output().map_err(|error| error.to_string());
     let help = run("--help")?;
-    let told = String::from_utf8_lossy(&help.stdout).contains("--port");
-    let told = told || String::from_utf8_lossy(&help.stdout).contains("--path");
+    let told = flags.iter().any(|flag| String::from_utf8_lossy(&help.stdout).contains(flag));
     if !help.status.success() || !told {
         return Err(format!("--help does not tell the flags: {help:?}"));
     }
@@ -164,6 +170,15 @@ fn delegate_chain(running: &Running) -> Result<(), String> {
         }
         Some(())
     })
+}
+
+/// One child answers and says more on stderr; the other one is ended by a signal.
+fn subprocess(running: &Running) -> Result<(), String> {
+    let lines = ["answer: waterspout has 10 letters", "stderr: no more words", "status: 3", "number for that is -15"];
+    for line in lines {
+        running.wait_for(&format!("{line:?}"), |output| output.contains(line).then_some(()))?;
+    }
+    Ok(())
 }
 
 fn tcp_echo(running: &Running) -> Result<(), String> {

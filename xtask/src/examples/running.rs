@@ -96,6 +96,15 @@ impl Running {
         })?;
         if exit.success() { Ok(()) } else { Err(format!("ended after SIGTERM with {exit}")) }
     }
+
+    /// Waits until it and all that it forked are gone. Its status has to be 0.
+    pub(crate) fn wait_for_end(&self) -> Result<(), String> {
+        match self.shared.wait(self.deadline, State::gone) {
+            Some(exit) if exit.success() => Ok(()),
+            Some(exit) => Err(format!("ended with {exit}")),
+            None => Err(format!("still runs after {:?}", self.deadline)),
+        }
+    }
 }
 
 impl Drop for Running {
@@ -193,6 +202,14 @@ mod tests {
         for line in ["", "worker: 3", "listening", "10:30", "nowhere:80"] {
             assert_eq!(address_in(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_program_ends_by_itself_with_status_0() {
+        assert_eq!(shell("echo done").wait_for_end(), Ok(()));
+        assert_eq!(shell("exit 3").wait_for_end(), Err("ended with exit status: 3".to_owned()));
+        let hung = ready("echo ready; exec sleep 600");
+        assert_eq!(hung.wait_for_end(), Err("still runs after 100ms".to_owned()));
     }
 
     #[test]
