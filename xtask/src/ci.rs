@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::manifest::{self, FeatureSet, Manifest};
-use crate::{examples, parity, tidy};
+use crate::{examples, interop, parity, tidy};
 
 /// Runs all steps.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
@@ -55,6 +55,7 @@ fn steps(crates: &[Manifest]) -> Vec<Step> {
         arguments: words("doc --locked --workspace --no-deps --all-features"),
     });
     steps.push(Step::Chore("examples", |root| examples::run(root, &[])));
+    steps.push(Step::Chore("interop (the smoke test)", interop::smoke));
     steps
 }
 

@@ -78,7 +78,7 @@ fn build(root: &Path) -> Result<(), String> {
 }
 
 /// Where cargo puts examples: this program lies in the same target directory, whatever that is called.
-fn built_examples() -> Result<PathBuf, String> {
+pub(crate) fn built_examples() -> Result<PathBuf, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let target = program.ancestors().nth(2).ok_or("xtask does not lie in a target directory")?;
     Ok(target.join("debug/examples"))

@@ -6,6 +6,7 @@
 
 mod ci;
 mod examples;
+mod interop;
 mod manifest;
 mod parity;
 mod tidy;
@@ -25,6 +26,8 @@ usage: cargo xtask CHORE
   parity --allow-missing   only prints those
   examples         build all examples, start each, use it once, stop it
   examples NAME..  the same for some of them
+  interop          our streams against openssl, curl, Python and Tornado; installs what is missing of them
+  interop WORD..   the cases whose name has one of these words
 ";
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["parity"] => parity::run(root, false),
         ["parity", "--allow-missing"] => parity::run(root, true),
         ["examples", names @ ..] => examples::run(root, names),
+        ["interop", words @ ..] => interop::run(root, words),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");
             Ok(())

@@ -1,0 +1,73 @@
+//! `cargo xtask interop`: our streams against real peers, openssl, curl, Python's `ssl`, smtplib, Tornado. The cases are
+//! scripts in `tests/interop`; this builds our end of them, finds or installs the peers, and starts them.
+//!
+//! Rules: programs are installed by the system's package manager and only where they are missing; Tornado goes into an
+//! environment of its own in the target directory. The smoke test installs nothing and runs what the machine has.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{ci, examples};
+
+/// Programs that the cases need, and the packages of Debian that have them.
+const PROGRAMS: &[(&str, &[&str])] =
+    &[("openssl", &["openssl"]), ("curl", &["curl"]), ("python3", &["python3", "python3-venv"])];
+
+/// What pip installs.
+const TORNADO: &str = "tornado>=6.4,<7";
+
+/// All cases, or those whose name has one of these words.
+pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
+    let missing = PROGRAMS.iter().filter(|(program, _)| !exists(program)).flat_map(|(_, packages)| *packages);
+    let missing: Vec<&str> = missing.copied().collect();
+    if !missing.is_empty() {
+        succeed(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends"]).args(&missing))
+            .map_err(|problem| format!("{problem}; please install {}", missing.join(", ")))?;
+    }
+    let environment = work()?.join("venv");
+    let python = environment.join("bin/python");
+    if !python.exists() {
+        succeed(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    }
+    succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", TORNADO]))?;
+    cases(root, &python, words)
+}
+
+/// The cases that are quick and need nothing installed.
+pub(crate) fn smoke(root: &Path) -> Result<(), String> {
+    if !exists("python3") {
+        println!("interop: skipped, for want of python3");
+        return Ok(());
+    }
+    cases(root, Path::new("python3"), &["--smoke"])
+}
+
+fn cases(root: &Path, python: &Path, words: &[&str]) -> Result<(), String> {
+    succeed(ci::cargo(root).args(["build", "--locked", "-p", "landspout-workbench", "--example", "interop_peer"]))?;
+    let mut command = Command::new(python);
+    // Without -B it would leave compiled files beside the scripts.
+    command.arg("-B").arg(root.join("tests/interop/run.py"));
+    command.arg("--peer").arg(examples::built_examples()?.join("interop_peer"));
+    command.arg("--work").arg(work()?).args(words);
+    succeed(&mut command)
+}
+
+fn work() -> Result<PathBuf, String> {
+    Ok(examples::built_examples()?.join("../../interop"))
+}
+
+fn exists(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Some don't know the flag, which doesn't matter.
+    command.status().is_ok()
+}
+
+fn succeed(command: &mut Command) -> Result<(), String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    match command.stdin(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{name}: {status}")),
+        Err(error) => Err(format!("{name}: {error}")),
+    }
+}
