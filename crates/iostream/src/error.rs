@@ -33,6 +33,8 @@ pub enum StreamError {
         /// Bytes asked for.
         asked: usize,
     },
+    /// The writing side was ended ([`shutdown_write`](crate::IoStream::shutdown_write)); the stream can still be read.
+    WriteEnded,
     /// Another read of this stream is waiting. Tornado's assertion "Already reading".
     AlreadyReading,
     /// TLS, or another layer ([`add_layer`](crate::IoStream::add_layer)), can't begin here: a read waits, bytes are unread or
@@ -65,6 +67,12 @@ pub enum CloseCause {
     /// The handshake took longer than it may.
     HandshakeTimeout {
         /// What was allowed.
+        limit: Duration,
+    },
+    /// For so long the peer took nothing of the bytes that alone kept the stream
+    /// ([`linger_timeout`](crate::StreamOptions::linger_timeout)).
+    LingerTimeout {
+        /// The limit of the stream.
         limit: Duration,
     },
     /// The peer and we have no TLS in common, or don't trust each other.
@@ -107,6 +115,7 @@ impl PartialEq for CloseCause {
             (Self::ReadBufferFull { max_buffer_size: a }, Self::ReadBufferFull { max_buffer_size: b }) => a == b,
             (Self::LoopClosed, Self::LoopClosed) | (Self::Truncated, Self::Truncated) => true,
             (Self::HandshakeTimeout { limit: a }, Self::HandshakeTimeout { limit: b }) => a == b,
+            (Self::LingerTimeout { limit: a }, Self::LingerTimeout { limit: b }) => a == b,
             #[cfg(feature = "tls")]
             (Self::Tls(a), Self::Tls(b)) => a == b,
             _ => false,
@@ -143,6 +152,9 @@ impl fmt::Display for CloseCause {
             Self::HandshakeTimeout { limit } => {
                 write!(f, "the handshake was not done within {} seconds", limit.as_secs_f64())
             }
+            Self::LingerTimeout { limit } => {
+                write!(f, "the peer took none of the last bytes for {} seconds", limit.as_secs_f64())
+            }
             #[cfg(feature = "tls")]
             Self::Tls(failure) => write!(f, "{failure}"),
         }
@@ -170,6 +182,7 @@ impl fmt::Display for StreamError {
             Self::ReadTooLarge { limit, asked } => {
                 write!(f, "a read of {asked} bytes exceeds the read buffer of {limit} bytes")
             }
+            Self::WriteEnded => f.write_str("the writing side was ended"),
             Self::AlreadyReading => f.write_str("another read of this stream is waiting"),
             Self::NotIdle => f.write_str("the stream is not idle: TLS can't begin"),
         }
@@ -189,7 +202,9 @@ impl From<StreamError> for io::Error {
     fn from(error: StreamError) -> Self {
         let kind = match &error {
             StreamError::Closed(Some(CloseCause::Io(cause))) => cause.kind(),
+            StreamError::Closed(Some(CloseCause::Truncated)) => io::ErrorKind::UnexpectedEof,
             StreamError::Closed(_) => io::ErrorKind::NotConnected,
+            StreamError::WriteEnded => io::ErrorKind::BrokenPipe,
             StreamError::WriteBufferFull { .. } => io::ErrorKind::WouldBlock,
             StreamError::ReadTooLarge { .. } => io::ErrorKind::InvalidInput,
             StreamError::AlreadyReading | StreamError::NotIdle => io::ErrorKind::ResourceBusy,

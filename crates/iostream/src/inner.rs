@@ -9,13 +9,14 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use landspout_ioloop::{EventTarget, IoLoop, Ready, Registration};
+use landspout_ioloop::{EventTarget, IoLoop, Ready, Registration, TimeoutHandle};
 
 use crate::buffer::Buffer;
 use crate::error::{CloseCause, StreamError};
 use crate::stream::StreamOptions;
 use crate::transport::Transport;
 
+mod lingering;
 mod securing;
 mod sending;
 
@@ -24,7 +25,7 @@ use sending::Waiter;
 
 pub(crate) struct Inner {
     pub(crate) registration: Registration,
-    pub(crate) options: StreamOptions,
+    pub(crate) options: Rc<StreamOptions>,
     pub(crate) state: RefCell<State>,
 }
 
@@ -49,10 +50,18 @@ pub(crate) struct State {
     keep_alive: Option<Rc<Inner>>,
     /// To be done before the phase is `Open`.
     handshake: Option<Box<Handshake>>,
+    /// Ends the stream if its last bytes don't go.
+    lingering: Option<Box<TimeoutHandle>>,
     /// The transport is one that has bytes of its own to send at times.
     layered: bool,
     /// It has some now.
     own_output: bool,
+    /// The peer's end leaves the stream open, as `AsyncRead` and `AsyncWrite` have it.
+    pub(crate) half_open: bool,
+    /// It was read.
+    pub(crate) input_ended: bool,
+    /// Nothing is accepted or sent any more.
+    pub(crate) output_ended: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +98,12 @@ impl State {
             close_callback: None,
             keep_alive: None,
             handshake: None,
+            lingering: None,
             layered: false,
             own_output: false,
+            half_open: false,
+            input_ended: false,
+            output_ended: false,
         }
     }
 
@@ -104,7 +117,13 @@ impl State {
     }
 
     fn accepts_writes(&self) -> bool {
-        matches!(self.phase, Phase::Connecting | Phase::Open)
+        matches!(self.phase, Phase::Connecting | Phase::Open) && !self.output_ended
+    }
+
+    /// What a write fails with when no more are accepted.
+    fn unwritable_error(&self) -> StreamError {
+        let open = matches!(self.phase, Phase::Connecting | Phase::Open);
+        if open && self.output_ended { StreamError::WriteEnded } else { self.closed_error() }
     }
 }
 
@@ -231,7 +250,13 @@ impl Inner {
 
     /// The peer sent its last byte. What we still have to send goes out first.
     fn end_of_input(self: &Rc<Self>) -> Unfilled {
-        self.close_when_flushed();
+        let mut state = self.state.borrow_mut();
+        state.input_ended = true;
+        let stays = state.half_open && !state.output_ended;
+        drop(state);
+        if !stays {
+            self.close_when_flushed();
+        }
         Unfilled::Closed
     }
 
@@ -280,6 +305,7 @@ impl Inner {
             }
         }
         drop(state);
+        self.linger();
         self.registration.wake_reader();
     }
 
@@ -296,6 +322,7 @@ impl Inner {
         let clean = state.cause.is_none();
         let transport = state.transport.take();
         let handshake = state.handshake.take();
+        let lingering = state.lingering.take();
         let waiters = std::mem::take(&mut state.waiters);
         let callback = state.close_callback.take();
         let keep_alive = state.keep_alive.take();
@@ -310,6 +337,7 @@ impl Inner {
             waiter.waker.wake();
         }
         self.forget_handshake(handshake);
+        self.forget_lingering(lingering);
         if let Some(io_loop) = self.registration.io_loop() {
             io_loop.give_buffer(unsent);
             if let Some(callback) = callback {
@@ -355,16 +383,6 @@ impl Inner {
         self.registration.wake_reader();
     }
 
-    /// Ends the writing side; `None` on a closed stream.
-    pub(crate) fn shutdown_write(&self) -> Option<io::Result<()>> {
-        let mut state = self.state.borrow_mut();
-        let result = state.transport.as_mut().map(|transport| transport.shutdown_write());
-        if state.layered {
-            self.note_own_output(&mut state);
-        }
-        result
-    }
-
     /// Calls the transport, unless it is gone.
     pub(crate) fn with_transport<T>(&self, f: impl FnOnce(&mut dyn Transport) -> T) -> Option<T> {
         self.state.borrow_mut().transport.as_deref_mut().map(f)
@@ -393,6 +411,8 @@ impl EventTarget for Inner {
     fn flush(self: Rc<Self>) {
         self.state.borrow_mut().dirty = false;
         let _ = self.flush_now();
+        // Had the last handle gone before, this list was what kept the stream.
+        Self::released(&self);
         if self.registration.ready().intersects(Ready::READ_CLOSED | Ready::ERROR) {
             self.notice_close();
         }
@@ -424,11 +444,13 @@ impl Drop for Inner {
         let state = self.state.get_mut();
         let callback = state.close_callback.take();
         let handshake = state.handshake.take();
+        let lingering = state.lingering.take();
         // The last handle's way to close is a clean one.
         if let (true, Some(transport)) = (state.layered, &mut state.transport) {
             transport.close();
         }
         self.forget_handshake(handshake);
+        self.forget_lingering(lingering);
         if let (Some(callback), Some(io_loop)) = (callback, self.registration.io_loop()) {
             call_after_tasks(&io_loop, callback);
         }

@@ -48,7 +48,10 @@
 //! # Differences from Tornado
 //! - Cancelling a read loses no data (Tornado consumes and discards it).
 //! - When the peer's end is read while bytes are still to be sent, these are sent before the stream closes.
-//! - Bytes that were accepted survive the last handle; `close()` sends what the kernel takes.
+//! - Bytes that were accepted survive the last handle; `close()` sends what the kernel takes. A peer that takes none of them for
+//!   [`linger_timeout`](StreamOptions::linger_timeout) loses them.
+//! - The writing side can be ended alone ([`shutdown_write`](IoStream::shutdown_write)); writes are refused then, and what the
+//!   peer sends is still read.
 //! - A read past `max_buffer_size` is refused as such, with the stream left open.
 //! - A close callback that is set on a closed stream runs, and so does that of a stream whose last handle goes.
 //! - What `read_until_regex` gives doesn't depend on how the bytes came in packets. Tornado returns whatever matches in what

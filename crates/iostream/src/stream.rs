@@ -35,11 +35,22 @@ pub struct StreamOptions {
     /// What the write buffer holds at most; a write that would exceed it is refused. Default: unlimited, as in Tornado. Servers
     /// set a limit.
     pub max_write_buffer_size: usize,
+    /// How long a peer may take nothing of what is still to be sent, once the stream only waits for that: after
+    /// [`close_when_flushed`](IoStream::close_when_flushed), after the peer's own end, or when the last handle is gone. Then the
+    /// stream is closed, with the cause [`CloseCause::LingerTimeout`]. After some of the bytes were taken, it may be up to
+    /// twice as long. Default 60 seconds, as nginx's `send_timeout`; `None` waits for ever, as Tornado would. A stream that
+    /// somebody holds and that is open has no such limit.
+    pub linger_timeout: Option<Duration>,
 }
 
 impl Default for StreamOptions {
     fn default() -> Self {
-        Self { max_buffer_size: 100 * 1024 * 1024, read_chunk_size: 64 * 1024, max_write_buffer_size: usize::MAX }
+        Self {
+            max_buffer_size: 100 * 1024 * 1024,
+            read_chunk_size: 64 * 1024,
+            max_write_buffer_size: usize::MAX,
+            linger_timeout: Some(Duration::from_secs(60)),
+        }
     }
 }
 
@@ -67,10 +78,28 @@ impl StreamOptions {
         self
     }
 
+    /// Sets [`linger_timeout`](Self::linger_timeout).
+    pub fn linger_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.linger_timeout = limit;
+        self
+    }
+
     /// The chunk leaves room in the buffer for another one.
     fn normalized(mut self) -> Self {
         self.read_chunk_size = self.read_chunk_size.min(self.max_buffer_size / 2).max(1);
         self
+    }
+
+    /// A server's streams all have the same options, and one copy of them.
+    fn shared(self) -> Rc<Self> {
+        thread_local! {
+            static LAST: RefCell<Option<Rc<StreamOptions>>> = const { RefCell::new(None) };
+        }
+        let shared = LAST.try_with(|last| match &mut *last.borrow_mut() {
+            Some(last) if **last == self => last.clone(),
+            last => last.insert(Rc::new(self)).clone(),
+        });
+        shared.unwrap_or_else(|_| Rc::new(self))
     }
 }
 
@@ -225,7 +254,7 @@ impl IoStream {
             None => Registration::detached(&io_loop, assumed),
         };
         let state = RefCell::new(State::new(transport, phase));
-        let inner = Rc::new(Inner { registration, options: options.normalized(), state });
+        let inner = Rc::new(Inner { registration, options: options.normalized().shared(), state });
         let weak: std::rc::Weak<Inner> = Rc::downgrade(&inner);
         inner.registration.set_target(weak);
         inner.update_watch(&inner.state.borrow());
@@ -313,7 +342,8 @@ impl IoStream {
         self.inner.close_when_flushed();
     }
 
-    /// Ends the writing side once what was written is out; the peer can still send.
+    /// Ends the writing side once what was written is out; the peer can still send. Further writes are refused with
+    /// [`StreamError::WriteEnded`], and the stream is read as before. The writing end of a pipe has no other side: it is closed.
     ///
     /// # Errors
     /// [`StreamError::Closed`] when the stream is closed, or closes before.
@@ -323,7 +353,8 @@ impl IoStream {
         self.shutdown_write_now()
     }
 
-    /// As [`shutdown_write`](Self::shutdown_write), without waiting: bytes that are still unsent are not sent any more.
+    /// As [`shutdown_write`](Self::shutdown_write), without waiting: bytes that are still unsent are given up, and the futures of
+    /// their writes fail with [`StreamError::WriteEnded`].
     ///
     /// # Errors
     /// [`StreamError::Closed`] when the stream is closed.
@@ -530,6 +561,14 @@ impl IoStream {
     #[inline]
     pub fn wake_on_event(&self, cx: &mut Context<'_>) {
         self.inner.registration.wake_on_read(cx);
+    }
+}
+
+impl Drop for IoStream {
+    /// Was it the last one, the stream is kept by nothing but its unsent bytes.
+    #[inline]
+    fn drop(&mut self) {
+        Inner::released(&self.inner);
     }
 }
 

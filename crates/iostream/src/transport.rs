@@ -60,7 +60,7 @@ pub trait Transport: 'static {
     /// Ends the writing side; the peer reads to the end and can still send.
     ///
     /// # Errors
-    /// Those of shutdown(2).
+    /// Those of shutdown(2). `Unsupported` when it can't be ended without the other one: the stream is closed then.
     fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -110,6 +110,9 @@ impl Transport for Unix {
     }
 }
 
+/// The descriptor isn't open for this direction. The same number everywhere.
+const EBADF: i32 = 9;
+
 /// One end of a pipe. It carries one direction.
 pub(crate) struct Pipe(pub(crate) File);
 
@@ -127,9 +130,8 @@ impl Transport for Pipe {
     }
 
     /// The end that is written to has nothing to read, but is reported readable when the reader is gone. The read then fails
-    /// with EBADF, which is 9 everywhere, and means what a write would say.
+    /// with EBADF, and means what a write would say.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        const EBADF: i32 = 9;
         match uninterrupted(|| self.0.read(buf)) {
             Err(error) if error.raw_os_error() == Some(EBADF) => Err(io::ErrorKind::BrokenPipe.into()),
             result => result,
@@ -138,6 +140,14 @@ impl Transport for Pipe {
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         write_to(&self.0, bufs)
+    }
+
+    /// The end that is read has nothing to end here (EBADF, as above); the other one is ended by closing it.
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        match self.0.write(&[]) {
+            Err(error) if error.raw_os_error() == Some(EBADF) => Ok(()),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// In packet mode (pipe(2)) a read brings one packet, and which mode it is only the writer knows. Terminals give lines.

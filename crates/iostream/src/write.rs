@@ -18,7 +18,8 @@ impl IoStream {
     /// before. Awaiting it flushes at once; dropping it changes nothing.
     ///
     /// # Errors
-    /// At the call: [`StreamError::Closed`], or [`StreamError::WriteBufferFull`] with nothing accepted.
+    /// At the call: [`StreamError::Closed`], [`StreamError::WriteEnded`], or [`StreamError::WriteBufferFull`] with nothing
+    /// accepted.
     pub fn write(&self, data: &[u8]) -> Result<Written, StreamError> {
         let mark = self.inner.queue(data)?;
         Ok(Written { inner: self.inner.clone(), mark, waiter: None })
@@ -64,6 +65,7 @@ impl Drop for Written {
         if let Some(id) = self.waiter {
             self.inner.forget_waiter(id);
         }
+        Inner::released(&self.inner);
     }
 }
 

@@ -101,8 +101,8 @@ impl Inner {
         }
         let state = self.state.borrow();
         let sent = state.flushed >= mark;
-        if state.phase == Phase::Closed {
-            return Poll::Ready(if sent { Ok(()) } else { Err(state.closed_error()) });
+        if state.phase == Phase::Closed || state.output_ended {
+            return Poll::Ready(if sent { Ok(()) } else { Err(state.unwritable_error()) });
         }
         drop(state);
         if sent {
@@ -111,6 +111,43 @@ impl Inner {
         }
         self.wait(cx.waker(), mark, id);
         Poll::Pending
+    }
+
+    /// Ends the writing side at once: what is unsent is given up, and nothing more is accepted. `None` on a closed stream.
+    pub(crate) fn shutdown_write(self: &Rc<Self>) -> Option<io::Result<()>> {
+        let mut state = self.state.borrow_mut();
+        let result = state.transport.as_mut().map(|transport| transport.shutdown_write())?;
+        if state.layered {
+            self.note_own_output(&mut state);
+        }
+        match &result {
+            Ok(()) => {}
+            // It can't be ended without the other one.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                drop(state);
+                self.close_with(None);
+                return Some(Ok(()));
+            }
+            Err(_) => return Some(result),
+        }
+        state.output_ended = true;
+        let given_up = state.write.take_memory();
+        let waiters = std::mem::take(&mut state.waiters);
+        let keep_alive = if state.own_output { None } else { state.keep_alive.take() };
+        let nothing_left = state.phase == Phase::Ending || (state.half_open && state.input_ended);
+        self.update_watch(&state);
+        drop(state);
+        if nothing_left {
+            self.close_with(None);
+        }
+        if let Some(io_loop) = self.registration.io_loop() {
+            io_loop.give_buffer(given_up);
+        }
+        for waiter in waiters {
+            waiter.waker.wake();
+        }
+        drop(keep_alive);
+        Some(result)
     }
 
     pub(crate) fn waiter_id(&self) -> u32 {
@@ -122,7 +159,8 @@ impl Inner {
     /// Remembers to wake whoever waits for `mark`; of a polling task the earliest mark.
     pub(super) fn wait(&self, waker: &Waker, mark: u64, id: Option<u32>) {
         let known = |waiter: &Waiter| waiter.id == id && (id.is_some() || waiter.waker.will_wake(waker));
-        if self.state.borrow().waiters.iter().any(|waiter| known(waiter) && waiter.waker.will_wake(waker)) {
+        let served = |waiter: &Waiter| known(waiter) && waiter.waker.will_wake(waker) && waiter.mark <= mark;
+        if self.state.borrow().waiters.iter().any(served) {
             return;
         }
         let waiter = Waiter { id, mark, waker: waker.clone() };
@@ -174,7 +212,7 @@ impl Inner {
 
     fn check_room(&self, state: &State, asked: usize) -> Result<(), StreamError> {
         if !state.accepts_writes() {
-            return Err(state.closed_error());
+            return Err(state.unwritable_error());
         }
         let (limit, pending) = (self.options.max_write_buffer_size, state.write.len());
         if pending.saturating_add(asked) > limit {

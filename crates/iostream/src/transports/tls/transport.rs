@@ -259,7 +259,8 @@ impl Transport for TlsTransport {
         if let Some(failure) = &self.failure {
             return Err(failure.clone().into());
         }
-        if self.ending {
+        // The ciphertext of before, and the goodbye behind it, still have to go.
+        if self.ending && !bufs.is_empty() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         self.send()?;
@@ -293,6 +294,8 @@ impl Transport for TlsTransport {
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.connection.send_close_notify();
         self.ending = true;
+        // The stream doesn't come again with what it gave up.
+        self.encrypted = 0;
         match self.send() {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             _ => Ok(()),
