@@ -36,7 +36,9 @@
 //!
 //! # Time
 //! The loop's [`Clock`] can be replaced, see [`ManualClock`]: no test needs to wait. Timers sit in a wheel with ticks of
-//! a millisecond; arming and cancelling cost the same however many there are.
+//! a millisecond; arming and cancelling cost the same however many there are. The poll ends for due ones alone, with two
+//! exceptions, once each: a [`Deadline`] that was moved to later, and a timer that was cancelled while it was the earliest of
+//! more than 16 neighbours.
 //!
 //! # Threads
 //! Everything here is `!Send` but [`Remote`], by which other threads post callbacks. Wakers may be used anywhere. What blocks

@@ -1,17 +1,26 @@
 //! The timers: a hierarchical wheel with ticks of one millisecond.
 //!
-//! Arming and cancelling cost the same whether ten timers are armed or a million; a cancelled timer leaves nothing
-//! behind. Level 0 holds the next 64 ticks, each further level 64 times as much; a slot of a higher level is
-//! dealt out to the lower ones when its time comes. What is due runs by deadline, then in the order of insertion.
+//! Arming and cancelling cost the same whether ten timers are armed or a million; a cancelled timer leaves no entry
+//! behind. A tick is a number of eight digits of six bits. A timer stands at the level of the highest digit in which its tick
+//! differs from the present one, in the slot of that digit: all timers of a level come before all of the next, and those of
+//! a slot before those of the next slot. When the time of a slot has come it is dealt out to the lower levels. What is due
+//! runs by deadline, then in the order of insertion.
+//!
+//! Nobody has to look at the wheel only to deal slots out: each slot knows the earliest of its ticks, so that the loop
+//! sleeps until a timer is due. Cancelling just that one may leave its tick behind if the slot holds more than a few others;
+//! then the loop wakes once at that time, in vain, and deals the slot out, which tells the truth about its parts.
 //!
 //! Times are nanoseconds since the loop was made. A deadline's tick is rounded up and the present rounded down, so a
 //! timer is never early, and at most one tick late.
 
 use std::task::Waker;
 
-const LEVELS: usize = 6;
+/// With six bits each, enough for every `u64` of nanoseconds.
+const LEVELS: usize = 8;
 const SLOTS: usize = 64;
 const NANOS_PER_TICK: u64 = 1_000_000;
+/// In a slot with as many timers or fewer the earliest is looked for when the earliest is cancelled.
+const FEW: u32 = 16;
 /// The end of a list, or of the free list.
 const NIL: u32 = u32::MAX;
 
@@ -39,6 +48,12 @@ struct Entry {
     action: Option<Action>,
 }
 
+impl Entry {
+    fn tick(&self) -> u64 {
+        self.deadline.div_ceil(NANOS_PER_TICK)
+    }
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
     Free,
@@ -52,6 +67,15 @@ enum Place {
     Batch,
 }
 
+#[derive(Clone, Copy)]
+struct Slot {
+    /// The list of its timers, and how many they are.
+    head: u32,
+    count: u32,
+    /// None of them is due before this tick; nearly always the first is due then. Without meaning while the list is empty.
+    earliest: u64,
+}
+
 pub(crate) struct Wheel {
     entries: Vec<Entry>,
     free: u32,
@@ -59,9 +83,11 @@ pub(crate) struct Wheel {
     next_serial: u64,
     /// The tick up to which slots were dealt out.
     elapsed: u64,
+    /// One bit for each level that is not empty.
+    levels: u8,
     /// One bit for each slot that is not empty.
     occupied: [u64; LEVELS],
-    heads: [[u32; SLOTS]; LEVELS],
+    slots: [[Slot; SLOTS]; LEVELS],
     /// The list of those that wait for the next `expire`, in no order.
     due: u32,
 }
@@ -75,8 +101,9 @@ impl Wheel {
             armed: 0,
             next_serial: serial_base,
             elapsed: 0,
+            levels: 0,
             occupied: [0; LEVELS],
-            heads: [[NIL; SLOTS]; LEVELS],
+            slots: [[Slot { head: NIL, count: 0, earliest: 0 }; SLOTS]; LEVELS],
             due: NIL,
         }
     }
@@ -125,23 +152,26 @@ impl Wheel {
         self.entries[key.index as usize].action.replace(Action::Wake(waker))
     }
 
-    /// The time, in nanoseconds, at which `expire` has work to do next. May be earlier than the first deadline: the
-    /// time to deal a slot out.
+    /// The time, in nanoseconds, at which the first timer is due.
+    #[inline]
     pub(crate) fn next_expiration(&self) -> Option<u64> {
         if self.due != NIL {
             return Some(self.elapsed * NANOS_PER_TICK);
         }
-        self.next_slot().map(|(_, _, tick)| tick * NANOS_PER_TICK)
+        let (level, slot) = self.next_slot()?;
+        // The last tick of all ends after the last nanosecond.
+        Some(self.slots[level][slot].earliest.saturating_mul(NANOS_PER_TICK))
     }
 
     /// Puts what is due at `now` into `batch`, in the order to run it.
     pub(crate) fn expire(&mut self, now: u64, batch: &mut Vec<Key>) {
         let now_tick = now / NANOS_PER_TICK;
-        while let Some((level, slot, tick)) = self.next_slot() {
-            if tick > now_tick {
+        while let Some((level, slot)) = self.next_slot() {
+            let begin = self.first_tick(level, slot);
+            if begin > now_tick {
                 break;
             }
-            self.elapsed = tick;
+            self.elapsed = begin;
             self.deal_out(level, slot);
         }
         self.elapsed = self.elapsed.max(now_tick);
@@ -168,16 +198,18 @@ impl Wheel {
 
     /// Links an entry into the slot of its deadline.
     fn file(&mut self, index: u32) {
-        let tick = self.entries[index as usize].deadline.div_ceil(NANOS_PER_TICK);
-        let place = if tick <= self.elapsed {
-            Place::Due
+        let tick = self.entries[index as usize].tick();
+        let (place, next) = if tick <= self.elapsed {
+            (Place::Due, std::mem::replace(&mut self.due, index))
         } else {
             let (level, slot) = self.slot_for(tick);
+            self.levels |= 1 << level;
             self.occupied[level] |= 1 << slot;
-            Place::Slot { level: level as u8, slot: slot as u8 }
+            let Slot { head, count, earliest } = &mut self.slots[level][slot];
+            *earliest = if *count == 0 { tick } else { tick.min(*earliest) };
+            *count += 1;
+            (Place::Slot { level: level as u8, slot: slot as u8 }, std::mem::replace(head, index))
         };
-        let Some(head) = self.head(place) else { return };
-        let next = std::mem::replace(head, index);
         if next != NIL {
             self.entries[next as usize].prev = index;
         }
@@ -185,53 +217,31 @@ impl Wheel {
         (entry.next, entry.prev, entry.place) = (next, NIL, place);
     }
 
-    /// Where the list begins that an entry of this place stands in.
-    fn head(&mut self, place: Place) -> Option<&mut u32> {
-        match place {
-            Place::Slot { level, slot } => Some(&mut self.heads[usize::from(level)][usize::from(slot)]),
-            Place::Due => Some(&mut self.due),
-            Place::Batch | Place::Free => None,
-        }
-    }
-
-    /// The highest group of six bits in which the tick differs from the present names the level.
+    /// The highest digit in which the tick, which is to come, differs from the present one.
     fn slot_for(&self, tick: u64) -> (usize, usize) {
-        let distance = (tick ^ self.elapsed) | (SLOTS as u64 - 1);
-        let level = ((63 - distance.leading_zeros()) / 6) as usize;
-        if level < LEVELS {
-            return (level, (tick >> (6 * level)) as usize % SLOTS);
-        }
-        // The top level wraps around. What lies further than its 64 slots (over two years) waits in the last of them and
-        // is filed again from there.
-        let top = 6 * (LEVELS as u32 - 1);
-        let ahead = ((tick >> top) - (self.elapsed >> top)).min(SLOTS as u64 - 1);
-        (LEVELS - 1, ((self.elapsed >> top) + ahead) as usize % SLOTS)
+        let level = (63 - (tick ^ self.elapsed).leading_zeros()) as usize / 6;
+        (level, (tick >> (6 * level)) as usize % SLOTS)
     }
 
-    /// The slot that is to be dealt out first, and the tick at which.
-    fn next_slot(&self) -> Option<(usize, usize, u64)> {
-        let mut best: Option<(usize, usize, u64)> = None;
-        for level in 0..LEVELS {
-            let occupied = self.occupied[level];
-            if occupied == 0 {
-                continue;
-            }
-            let shift = 6 * level as u32;
-            let present = (self.elapsed >> shift) as u32 % SLOTS as u32;
-            // The present slot of a level has been dealt out; what stands in it lies a whole turn ahead.
-            let ahead = occupied.rotate_right(present + 1).trailing_zeros() + 1;
-            let slot = (present + ahead) as usize % SLOTS;
-            let tick = ((self.elapsed >> shift) + u64::from(ahead)) << shift;
-            if best.is_none_or(|(_, _, earliest)| tick < earliest) {
-                best = Some((level, slot, tick));
-            }
-        }
-        best
+    /// The slot of the earliest timers.
+    #[inline]
+    fn next_slot(&self) -> Option<(usize, usize)> {
+        let level = self.levels.trailing_zeros() as usize;
+        // The present slot of a level and those before it are empty: their time has come.
+        self.occupied.get(level).map(|occupied| (level, occupied.trailing_zeros() as usize))
+    }
+
+    /// The first tick of a slot's time: the higher digits are those of the present, the lower ones 0.
+    fn first_tick(&self, level: usize, slot: usize) -> u64 {
+        let shift = 6 * level;
+        (self.elapsed >> shift & !(SLOTS as u64 - 1) | slot as u64) << shift
     }
 
     fn deal_out(&mut self, level: usize, slot: usize) {
-        let mut index = std::mem::replace(&mut self.heads[level][slot], NIL);
-        self.occupied[level] &= !(1 << slot);
+        let Slot { head, count, .. } = &mut self.slots[level][slot];
+        let mut index = std::mem::replace(head, NIL);
+        *count = 0;
+        self.vacate(level, slot);
         while index != NIL {
             let next = self.entries[index as usize].next;
             self.file(index);
@@ -239,14 +249,18 @@ impl Wheel {
         }
     }
 
+    /// A slot has become empty.
+    fn vacate(&mut self, level: usize, slot: usize) {
+        self.occupied[level] &= !(1 << slot);
+        if self.occupied[level] == 0 {
+            self.levels &= !(1 << level);
+        }
+    }
+
     fn unlink(&mut self, index: u32) {
         let Entry { next, prev, place, .. } = self.entries[index as usize];
-        let Some(head) = self.head(place) else { return };
-        if prev == NIL {
-            *head = next;
-        }
-        if let (Place::Slot { level, slot }, NIL, NIL) = (place, prev, next) {
-            self.occupied[usize::from(level)] &= !(1 << slot);
+        if let Place::Batch | Place::Free = place {
+            return;
         }
         if prev != NIL {
             self.entries[prev as usize].next = next;
@@ -254,6 +268,34 @@ impl Wheel {
         if next != NIL {
             self.entries[next as usize].prev = prev;
         }
+        let Place::Slot { level, slot } = place else {
+            if prev == NIL {
+                self.due = next;
+            }
+            return;
+        };
+        let (level, slot) = (usize::from(level), usize::from(slot));
+        let Slot { head, count, earliest } = &mut self.slots[level][slot];
+        if prev == NIL {
+            *head = next;
+        }
+        *count -= 1;
+        if *count == 0 {
+            self.vacate(level, slot);
+        } else if *count <= FEW && *earliest == self.entries[index as usize].tick() {
+            self.find_earliest(level, slot);
+        }
+    }
+
+    fn find_earliest(&mut self, level: usize, slot: usize) {
+        let mut earliest = u64::MAX;
+        let mut index = self.slots[level][slot].head;
+        while index != NIL {
+            let entry = &self.entries[index as usize];
+            earliest = earliest.min(entry.tick());
+            index = entry.next;
+        }
+        self.slots[level][slot].earliest = earliest;
     }
 
     fn release(&mut self, index: u32) -> Option<Action> {
@@ -417,11 +459,108 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_beyond_the_wheel_waits_its_time() {
+    fn no_deadline_is_too_far() {
         let mut wheel = Wheel::new(0);
         let years = 5 * 365 * 86_400_000 * MS;
+        wheel.insert(u64::MAX, nothing());
         wheel.insert(years, nothing());
-        assert_eq!(expire(&mut wheel, years - MS), []);
+        wheel.insert(MS, nothing());
+        assert_eq!(wheel.next_expiration(), Some(MS));
+        assert_eq!(expire(&mut wheel, years - MS), [MS]);
+        assert_eq!(wheel.next_expiration(), Some(years));
         assert_eq!(expire(&mut wheel, years), [years]);
+        assert_eq!(wheel.next_expiration(), Some(u64::MAX));
+        assert_eq!(expire(&mut wheel, u64::MAX), [], "its tick ends later");
+        assert_eq!(wheel.drain().len(), 1);
+    }
+
+    /// Marsaglia's xorshift: the same numbers in every run.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0
+        }
+
+        fn below(&mut self, end: u64) -> u64 {
+            self.next() % end
+        }
+    }
+
+    /// The wheel beside a sorted list, through random arming, cancelling and passing of time.
+    fn compare_with_a_sorted_list(seed: u64, cancels: u64) {
+        let mut random = Random(seed);
+        let mut wheel = Wheel::new(0);
+        let mut model = std::collections::BTreeMap::<(u64, u64), Key>::new();
+        // Ticks for which the wheel may still wake up in vain.
+        let mut cancelled = std::collections::BTreeSet::new();
+        let mut now = 0;
+        let mut early = 0;
+        for _ in 0..5000 {
+            for _ in 0..random.below(4) {
+                // Near and far ones, and crowds in a few slots.
+                let distance = match random.below(3) {
+                    0 => random.next() >> (20 + random.below(40)),
+                    1 => 5000 * MS + random.below(100 * MS),
+                    _ => random.below(70) * MS,
+                };
+                let key = wheel.insert(now + distance, nothing());
+                model.insert((now + distance, key.serial), key);
+            }
+            for _ in 0..random.below(cancels + 1) {
+                // Half of the time the earliest.
+                let nth = if random.below(2) == 0 { 0 } else { random.below(1 + model.len() as u64) };
+                let Some((&id, _)) = model.iter().nth(nth as usize) else { continue };
+                assert!(wheel.remove(model.remove(&id).unwrap()).is_some());
+                cancelled.insert(id.0.div_ceil(MS) * MS);
+            }
+            assert_eq!(wheel.len(), model.len());
+            let due = model.keys().next().map(|(deadline, _)| (deadline.div_ceil(MS) * MS).max(now / MS * MS));
+            let next = wheel.next_expiration();
+            if next != due {
+                let vain = next.expect("armed timers are waited for");
+                assert!(due.is_some_and(|due| vain < due), "late: {vain} instead of {due:?}");
+                assert!(cancelled.contains(&vain), "{vain} was nobody's deadline, {due:?} is next");
+            }
+            // To the next time, short of it, or far beyond; sometimes not at all.
+            let Some(next) = next else { continue };
+            match random.below(4) {
+                0 => continue,
+                1 => now += next.saturating_sub(now) / 2,
+                2 => now = now.max(next),
+                _ => now += random.below(300 * MS),
+            }
+            // What is due by the last whole tick.
+            let later = model.split_off(&(now / MS * MS + 1, 0));
+            let due: Vec<u64> =
+                std::mem::replace(&mut model, later).into_keys().map(|(deadline, _)| deadline).collect();
+            let got = expire(&mut wheel, now);
+            assert_eq!(got, due);
+            if next <= now && got.is_empty() {
+                early += 1;
+                assert!(cancelled.remove(&next), "twice in vain for {next}");
+            }
+            cancelled = cancelled.split_off(&(now + 1));
+        }
+        assert!(cancels > 0 || early == 0);
+    }
+
+    #[test]
+    fn it_tells_the_earliest_of_all_timers_at_all_times() {
+        for seed in 1..=10 {
+            compare_with_a_sorted_list(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed), 0);
+        }
+    }
+
+    #[test]
+    fn cancelled_timers_cost_one_look_in_vain_at_most() {
+        for cancels in [1, 3, 5] {
+            for seed in 1..=10 {
+                compare_with_a_sorted_list(0x2545_F491_4F6C_DD1D_u64.wrapping_mul(seed), cancels);
+            }
+        }
     }
 }

@@ -84,14 +84,51 @@ fn a_jumping_clock_makes_hours_pass_at_once_in_their_order() {
     }
 }
 
-/// The levels of the wheel between are all that a loop wakes up for, in an hour of waiting.
 #[test]
-fn a_far_timeout_wakes_the_loop_once_for_each_level_at_most() {
+fn the_loop_wakes_for_due_timeouts_alone() {
     let clock = ManualClock::jumping();
     let io_loop = IoLoop::with_clock(clock.clone());
-    io_loop.run_sync(sleep(Duration::from_secs(3600))).unwrap();
-    let jumps = clock.jumps();
-    assert!(jumps.len() <= 4, "{jumps:?}");
+    let start = io_loop.now();
+    // From a millisecond to 13 years, neighbours among them, and two within one tick.
+    let mut expected: Vec<u64> = (0..20).flat_map(|i| [3_u64.pow(i), 3_u64.pow(i) + 1 + u64::from(i)]).collect();
+    for at in &expected {
+        io_loop.call_at(start + Duration::from_millis(*at), || {});
+        io_loop.call_at(start + Duration::from_micros(at * 1000 - 1), || {});
+    }
+    expected.sort_unstable();
+    expected.dedup();
+    io_loop.call_at(start + Duration::from_millis(expected[expected.len() - 1]), || IoLoop::current().stop());
+    io_loop.start().unwrap();
+    let jumps: Vec<u128> = clock.jumps().iter().map(|jump| (*jump - start).as_millis()).collect();
+    assert_eq!(jumps, expected.into_iter().map(u128::from).collect::<Vec<_>>());
+}
+
+/// Documented: one that was the earliest among many may wake the loop at its time, once.
+#[test]
+fn a_cancelled_timeout_wakes_the_loop_once_at_most() {
+    let clock = ManualClock::jumping();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    let start = io_loop.now();
+    let hour = start + Duration::from_secs(3600);
+    // Few together, as most timeouts are: the cancelled ones are forgotten.
+    for i in [5, 1, 3] {
+        io_loop.call_at(hour + Duration::from_secs(i), || {});
+        let cancelled = io_loop.call_at(hour + Duration::from_millis(i), || {});
+        io_loop.remove_timeout(cancelled);
+    }
+    io_loop.run_sync(sleep(Duration::from_secs(4000))).unwrap();
+    let jumps: Vec<u64> = clock.jumps().iter().map(|jump| (*jump - start).as_secs()).collect();
+    assert_eq!(jumps, [3601, 3603, 3605, 4000]);
+    // Many together.
+    let hour = io_loop.now() + Duration::from_secs(3600);
+    for i in 0..1000 {
+        io_loop.call_at(hour + Duration::from_secs(1), || {});
+        let cancelled = io_loop.call_at(hour + Duration::from_millis(i / 500), || {});
+        io_loop.remove_timeout(cancelled);
+    }
+    let before = clock.jumps().len();
+    io_loop.run_sync(sleep(Duration::from_secs(3700))).unwrap();
+    assert!(clock.jumps().len() - before <= 3, "{:?}", &clock.jumps()[before..]);
 }
 
 #[test]
