@@ -31,7 +31,7 @@
 //! - `on_close` reaches the user's delegate (Tornado keeps it for itself).
 //! - `X-Forwarded-For` entries are compared as addresses, not as texts, when `trusted_downstream` is skipped.
 //! - A handler that fails is answered with 500, a malformed form with 400.
-//! - `ssl_options` and `decompress_request` come with TLS and gzip, which are not there yet.
+//! - `decompress_request` comes with gzip, which is not there yet.
 //!
 //! What concerns single connections is in `landspout-http1connection`, what concerns the bytes in `landspout-http1`.
 #![forbid(unsafe_code)]

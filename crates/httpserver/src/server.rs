@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use landspout_http1connection::{Http1ConnectionParameters, Http1ServerConnection, Http1Service, Limits};
 use landspout_httputil::{HttpServerConnectionDelegate, HttpServerRequest, Protocol, RequestContext};
-use landspout_iostream::{IoStream, StreamOptions};
+use landspout_iostream::IoStream;
 use landspout_netutil::{BindOptions, Listener, PeerAddress};
+#[cfg(feature = "tls")]
+use landspout_netutil::{ReloadableServerConfig, TlsError};
 use landspout_process::ForkOptions;
-use landspout_tcpserver::{ServerError, TcpServer};
+use landspout_tcpserver::{ServerError, TcpServer, TcpServerOptions};
 
 use crate::adapter::{CallbackDelegate, CallbackResult, LiveConnections, ServerDelegate, XHeadersDelegate};
 use crate::xheaders::XHeaders;
@@ -37,10 +39,12 @@ const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(3600);
 #[must_use = "options do nothing until they make a server"]
 pub struct HttpServerOptions {
     params: Http1ConnectionParameters,
-    streams: StreamOptions,
+    tcp: TcpServerOptions,
     xheaders: bool,
     trusted_downstream: Vec<IpAddr>,
     protocol: Option<Protocol>,
+    /// Serves TLS.
+    secure: bool,
 }
 
 impl Default for HttpServerOptions {
@@ -49,8 +53,14 @@ impl Default for HttpServerOptions {
             header_timeout: Some(IDLE_CONNECTION_TIMEOUT),
             ..Http1ConnectionParameters::default()
         };
-        let streams = TcpServer::default_options();
-        Self { params, streams, xheaders: false, trusted_downstream: Vec::new(), protocol: None }
+        Self {
+            params,
+            tcp: TcpServerOptions::new(),
+            secure: false,
+            xheaders: false,
+            trusted_downstream: Vec::new(),
+            protocol: None,
+        }
     }
 }
 
@@ -126,13 +136,42 @@ impl HttpServerOptions {
 
     /// What a connection may hold unread, in bytes. Default 100 MiB.
     pub fn max_buffer_size(mut self, bytes: usize) -> Self {
-        self.streams.max_buffer_size = bytes;
+        self.tcp = self.tcp.max_buffer_size(bytes);
         self
     }
 
     /// What a connection may hold unsent, in bytes; a write past it fails. Default 100 MiB.
     pub fn max_write_buffer_size(mut self, bytes: usize) -> Self {
-        self.streams.max_write_buffer_size = bytes;
+        self.tcp = self.tcp.max_write_buffer_size(bytes);
+        self
+    }
+
+    /// Serves HTTPS: [`TcpServerOptions::ssl_options`]. Requests then report the protocol `https`, unless
+    /// [`protocol`](Self::protocol) says otherwise.
+    ///
+    /// # Errors
+    /// [`ServerError::Tls`], which names the file that is guilty.
+    #[cfg(feature = "tls")]
+    pub fn ssl_options<C>(mut self, options: C) -> Result<Self, ServerError>
+    where
+        C: TryInto<ReloadableServerConfig>,
+        C::Error: Into<TlsError>,
+    {
+        self.tcp = self.tcp.ssl_options(options)?;
+        self.secure = true;
+        Ok(self)
+    }
+
+    /// How long the handshake of TLS may take. Default 60 s.
+    #[cfg(feature = "tls")]
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.tcp = self.tcp.handshake_timeout(limit);
+        self
+    }
+
+    /// How many connections may be open at a time: [`TcpServerOptions::max_connections`].
+    pub fn max_connections(mut self, limit: usize) -> Self {
+        self.tcp = self.tcp.max_connections(limit);
         self
     }
 
@@ -158,7 +197,7 @@ impl HttpServerOptions {
         } else {
             Http1Service::new(ServerDelegate { delegate, live: live.clone() }, self.params)
         };
-        let protocol = self.protocol.unwrap_or(Protocol::Http);
+        let protocol = self.protocol.unwrap_or(if self.secure { Protocol::Https } else { Protocol::Http });
         let on_stream = {
             let live = live.clone();
             move |stream: IoStream, address: PeerAddress| {
@@ -166,7 +205,7 @@ impl HttpServerOptions {
                 live.connections.borrow_mut().insert(connection.id(), connection);
             }
         };
-        HttpServer { tcp: TcpServer::on_stream(on_stream, self.streams), live }
+        HttpServer { tcp: self.tcp.on_stream(on_stream), live }
     }
 }
 
@@ -303,6 +342,15 @@ impl HttpServer {
     /// them.
     pub fn stop(&self) {
         self.tcp.stop();
+    }
+
+    /// Reads the files of `ssl_options` again: [`TcpServer::reload_certificates`].
+    ///
+    /// # Errors
+    /// [`ServerError::Tls`]; what was in force stays in force.
+    #[cfg(feature = "tls")]
+    pub fn reload_certificates(&self) -> Result<(), ServerError> {
+        self.tcp.reload_certificates()
     }
 
     /// The Internet addresses that the server listens on.

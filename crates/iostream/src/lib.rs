@@ -87,7 +87,7 @@ pub use error::{CloseCause, StreamError};
 pub use read::ReadTarget;
 #[cfg(feature = "regex")]
 pub use read_regex::{Regex, RegexError};
-pub use stream::{IoStream, StreamOptions};
+pub use stream::{IoStream, StreamOptions, WeakIoStream};
 pub use transport::{Raiser, Transport};
 #[cfg(feature = "tls")]
 pub use transports::tls::{InvalidServerName, Tls, TlsFailure, TlsInfo};

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use crate::inner::{Inner, Phase, State, call_after_tasks};
 use crate::transport::{Raiser, Transport};
 #[cfg(feature = "tls")]
 use crate::transports::tls::{Tls, TlsInfo, TlsTransport};
-use crate::transports::{Pipe, Tcp, Unix};
+use crate::transports::{OnClosed, Pipe, Tcp, Unix};
 
 /// The limits of a stream, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +144,7 @@ impl IoStream {
     /// When the socket can't be made non-blocking, or the poller refuses it.
     pub fn from_tcp(socket: TcpStream, options: StreamOptions) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Self::new(Tcp(socket), options)
+        Self::new(Tcp::new(socket, OnClosed::default()), options)
     }
 
     /// As [`from_tcp`](Self::from_tcp) for a socket that is non-blocking already, as accepted ones are: spares the call.
@@ -152,7 +152,7 @@ impl IoStream {
     /// # Errors
     /// When the poller refuses the socket.
     pub fn from_nonblocking_tcp(socket: TcpStream, options: StreamOptions) -> io::Result<Self> {
-        Self::new(Tcp(socket), options)
+        Self::new(Tcp::new(socket, OnClosed::default()), options)
     }
 
     /// A stream over a connected Unix-domain socket.
@@ -161,7 +161,7 @@ impl IoStream {
     /// When the socket can't be made non-blocking, or the poller refuses it.
     pub fn from_unix(socket: UnixStream, options: StreamOptions) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Self::new(Unix::new(socket), options)
+        Self::new(Unix::new(socket, OnClosed::default()), options)
     }
 
     /// As [`from_unix`](Self::from_unix) for a socket that is non-blocking already.
@@ -169,7 +169,24 @@ impl IoStream {
     /// # Errors
     /// When the poller refuses the socket.
     pub fn from_nonblocking_unix(socket: UnixStream, options: StreamOptions) -> io::Result<Self> {
-        Self::new(Unix::new(socket), options)
+        Self::new(Unix::new(socket, OnClosed::default()), options)
+    }
+
+    /// As [`from_nonblocking_tcp`](Self::from_nonblocking_tcp), for servers that count: `closed` is called when the descriptor
+    /// is closed, whoever does that and how. It must not touch this stream. It is called also when this fails.
+    ///
+    /// # Errors
+    /// When the poller refuses the socket.
+    pub fn from_accepted_tcp(socket: TcpStream, options: StreamOptions, closed: Rc<dyn Fn()>) -> io::Result<Self> {
+        Self::new(Tcp::new(socket, OnClosed(Some(closed))), options)
+    }
+
+    /// As [`from_accepted_tcp`](Self::from_accepted_tcp).
+    ///
+    /// # Errors
+    /// When the poller refuses the socket.
+    pub fn from_accepted_unix(socket: UnixStream, options: StreamOptions, closed: Rc<dyn Fn()>) -> io::Result<Self> {
+        Self::new(Unix::new(socket, OnClosed(Some(closed))), options)
     }
 
     /// A stream over one end of a pipe: it reads or writes, whichever that end does. Tornado's `PipeIOStream`.
@@ -239,8 +256,8 @@ impl IoStream {
         }
         // Even a connection that stands already reports itself writable, by which it is noticed.
         let transport: Box<dyn Transport> = match address.is_unix() {
-            true => Box::new(Unix::new(socket.into())),
-            false => Box::new(Tcp(socket.into())),
+            true => Box::new(Unix::new(socket.into(), OnClosed::default())),
+            false => Box::new(Tcp::new(socket.into(), OnClosed::default())),
         };
         Self::build(transport, options, Phase::Connecting)
     }
@@ -255,7 +272,7 @@ impl IoStream {
         };
         let state = RefCell::new(State::new(transport, phase));
         let inner = Rc::new(Inner { registration, options: options.normalized().shared(), state });
-        let weak: std::rc::Weak<Inner> = Rc::downgrade(&inner);
+        let weak: Weak<Inner> = Rc::downgrade(&inner);
         inner.registration.set_target(weak);
         inner.update_watch(&inner.state.borrow());
         Ok(Self { inner })
@@ -431,6 +448,11 @@ impl IoStream {
         self.inner.with_transport(|transport| transport.peer_addr()).flatten()
     }
 
+    /// A handle that doesn't keep the stream.
+    pub fn downgrade(&self) -> WeakIoStream {
+        WeakIoStream(Rc::downgrade(&self.inner))
+    }
+
     /// The limits of this stream.
     pub fn options(&self) -> &StreamOptions {
         &self.inner.options
@@ -569,6 +591,23 @@ impl Drop for IoStream {
     #[inline]
     fn drop(&mut self) {
         Inner::released(&self.inner);
+    }
+}
+
+/// A handle of a stream that doesn't keep it: for those who list streams and don't own them.
+#[derive(Clone)]
+pub struct WeakIoStream(Weak<Inner>);
+
+impl WeakIoStream {
+    /// The stream, unless it is gone.
+    pub fn upgrade(&self) -> Option<IoStream> {
+        self.0.upgrade().map(|inner| IoStream { inner })
+    }
+}
+
+impl fmt::Debug for WeakIoStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakIoStream").field("alive", &(self.0.strong_count() > 0)).finish()
     }
 }
 

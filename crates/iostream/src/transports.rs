@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 
 use nix::sys::socket::{MsgFlags, recvmsg};
 
@@ -31,49 +32,73 @@ fn write_to(mut sink: impl Write, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     })
 }
 
+/// Called when the descriptor is closed: for a server that counts. It fits into the allocation that a transport needs anyway.
+#[derive(Default)]
+pub(crate) struct OnClosed(pub(crate) Option<Rc<dyn Fn()>>);
+
+impl Drop for OnClosed {
+    fn drop(&mut self) {
+        if let Some(closed) = &self.0 {
+            closed();
+        }
+    }
+}
+
 /// A connected, or connecting, TCP socket.
-pub(crate) struct Tcp(pub(crate) TcpStream);
+pub(crate) struct Tcp {
+    /// Closed before the hook is called.
+    socket: TcpStream,
+    _closed: OnClosed,
+}
+
+impl Tcp {
+    pub(crate) fn new(socket: TcpStream, closed: OnClosed) -> Self {
+        Self { socket, _closed: closed }
+    }
+}
 
 impl Transport for Tcp {
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.as_fd())
+        Some(self.socket.as_fd())
     }
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        uninterrupted(|| self.0.read(buf))
+        uninterrupted(|| self.socket.read(buf))
     }
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        write_to(&self.0, bufs)
+        write_to(&self.socket, bufs)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
+        self.socket.shutdown(Shutdown::Write)
     }
 
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
-        self.0.take_error()
+        self.socket.take_error()
     }
 
     fn set_nodelay(&mut self, nodelay: bool) -> io::Result<()> {
-        self.0.set_nodelay(nodelay)
+        self.socket.set_nodelay(nodelay)
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
-        self.0.peer_addr().ok()
+        self.socket.peer_addr().ok()
     }
 }
 
 /// A Unix-domain stream socket.
 pub(crate) struct Unix {
+    /// Closed before the hook is called.
     socket: UnixStream,
     /// The peer passes descriptors.
     passing: bool,
+    _closed: OnClosed,
 }
 
 impl Unix {
-    pub(crate) fn new(socket: UnixStream) -> Self {
-        Self { socket, passing: false }
+    pub(crate) fn new(socket: UnixStream, closed: OnClosed) -> Self {
+        Self { socket, passing: false, _closed: closed }
     }
 }
 

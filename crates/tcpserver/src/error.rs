@@ -4,6 +4,8 @@ use std::fmt;
 
 use landspout_ioloop::LoopError;
 use landspout_netutil::BindError;
+#[cfg(feature = "tls")]
+use landspout_netutil::TlsError;
 use landspout_process::ForkError;
 
 /// A server could not listen, fork or start.
@@ -18,6 +20,9 @@ pub enum ServerError {
     Fork(ForkError),
     /// A thread could not be started.
     Thread(std::io::Error),
+    /// The TLS options can't serve anybody. Tornado's `KeyError` or `ValueError` of the constructor.
+    #[cfg(feature = "tls")]
+    Tls(TlsError),
     /// [`start`](crate::TcpServer::start) was called before. Tornado's assertion.
     AlreadyStarted,
 }
@@ -29,6 +34,8 @@ impl fmt::Display for ServerError {
             Self::Loop(_) => f.write_str("cannot accept connections on this loop"),
             Self::Fork(_) => f.write_str("cannot fork the server's workers"),
             Self::Thread(_) => f.write_str("cannot start a thread of the server"),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => f.write_str("the server's TLS options are of no use"),
             Self::AlreadyStarted => f.write_str("the server was started already"),
         }
     }
@@ -41,6 +48,8 @@ impl std::error::Error for ServerError {
             Self::Loop(cause) => Some(cause),
             Self::Fork(cause) => Some(cause),
             Self::Thread(cause) => Some(cause),
+            #[cfg(feature = "tls")]
+            Self::Tls(cause) => Some(cause),
             Self::AlreadyStarted => None,
         }
     }
@@ -61,5 +70,12 @@ impl From<LoopError> for ServerError {
 impl From<ForkError> for ServerError {
     fn from(cause: ForkError) -> Self {
         Self::Fork(cause)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl From<TlsError> for ServerError {
+    fn from(cause: TlsError) -> Self {
+        Self::Tls(cause)
     }
 }

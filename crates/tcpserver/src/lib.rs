@@ -27,21 +27,34 @@
 //! Forked workers are kept alive by their parent and share nothing; threads share memory and a fate. A worker takes at most 8
 //! connections per turn from a listener that it shares with its siblings, so that whoever wakes first doesn't take all.
 //!
+//! # Limits, and the end
+//! [`TcpServerOptions::max_connections`] lets further clients wait in the backlog. [`TcpServer::connections`] tells how many
+//! there are. [`TcpServer::drain`] stops accepting, waits for the connections to end, and cuts those that don't in time.
+//!
 //! # Differences from Tornado
 //! - A handler that fails has its stream closed (Tornado leaves it open).
 //! - `handle_stream` is a trait's method, or an async closure, instead of a method to override.
 //! - Listening again after `stop` works, and the next `stop` ends it.
 //! - Streams keep at most 100 MiB unsent; Tornado's limit is infinite.
-//! - `ssl_options` comes with TLS, which is not there yet.
+//! - `ssl_options` are read when the server is made, and what is wrong with them is said then: also a file without a certificate, or
+//!   a key of another one, which Tornado finds out with the first client. `TcpServer::reload_certificates` reads them again
+//!   (Tornado issue 2895).
+//! - A handshake has a deadline of 60 seconds; in Tornado a silent client may stay as long as it likes (issue 2373).
+//! - A server knows its connections: it counts them, can have a limit (Tornado issue 2860), and `drain` ends it without cutting
+//!   those that are served in time (issue 1791).
 #![forbid(unsafe_code)]
 
+mod connections;
 mod error;
 mod handler;
+mod options;
 mod server;
 mod threads;
 
+pub use connections::ConnectionCounts;
 pub use error::ServerError;
 pub use handler::{BoxError, HandleStream, HandlerResult};
+pub use options::TcpServerOptions;
 pub use server::TcpServer;
 pub use threads::{ServerThreads, start_threads};
 

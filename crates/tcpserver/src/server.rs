@@ -4,20 +4,25 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
+use landspout_ioloop::with_timeout;
+#[cfg(feature = "tls")]
+use landspout_iostream::Tls;
 use landspout_iostream::{IoStream, StreamOptions};
-use landspout_netutil::{
-    AcceptHandler, AcceptOptions, BindOptions, Connection, Listener, PeerAddress, SHARED_ACCEPT_BATCH,
-};
+#[cfg(feature = "tls")]
+use landspout_netutil::ReloadableServerConfig;
+use landspout_netutil::{AcceptOptions, BindOptions, Connection, Listener, PeerAddress, SHARED_ACCEPT_BATCH};
 use landspout_process::{ForkOptions, task_id};
 
+use crate::connections::{Closed, ConnectionCounts, Connections};
 use crate::error::ServerError;
-use crate::handler::{self, HandleStream};
-
-/// What the streams of a server may keep unsent, unless told otherwise: 100 MiB, as much as they may keep unread.
-const MAX_WRITE_BUFFER_SIZE: usize = 100 * 1024 * 1024;
+use crate::handler::HandleStream;
+use crate::options::TcpServerOptions;
 
 /// A TCP server on one thread or many processes: Tornado's `TCPServer`.
 ///
@@ -64,47 +69,30 @@ pub struct TcpServer {
     inner: Rc<Inner>,
 }
 
-struct Inner {
-    on_stream: OnStream,
-    options: StreamOptions,
+pub(crate) struct Inner {
+    pub(crate) on_stream: OnStream,
+    pub(crate) streams: StreamOptions,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<(ReloadableServerConfig, Duration)>,
+    pub(crate) connections: Rc<Connections>,
     /// Bound by `bind`, waiting for `start`.
-    pending: RefCell<Vec<Listener>>,
-    accepting: RefCell<Vec<AcceptHandler>>,
-    addresses: RefCell<Vec<SocketAddr>>,
-    started: Cell<bool>,
+    pub(crate) pending: RefCell<Vec<Listener>>,
+    pub(crate) addresses: RefCell<Vec<SocketAddr>>,
+    pub(crate) started: Cell<bool>,
 }
 
 /// What happens to each connection.
-type OnStream = Rc<dyn Fn(IoStream, PeerAddress)>;
+pub(crate) type OnStream = Box<dyn Fn(IoStream, PeerAddress)>;
 
 impl TcpServer {
-    /// A server that hands its connections to `handler`: a [`HandleStream`] or an async closure.
+    /// A server that hands its connections to `handler`: a [`HandleStream`] or an async closure. For other settings than the
+    /// default ones, see [`TcpServerOptions`].
     pub fn new(handler: impl HandleStream + 'static) -> Self {
-        Self::with_options(handler, Self::default_options())
+        TcpServerOptions::new().handler(handler)
     }
 
-    /// As [`new`](Self::new), with the limits of the streams: Tornado's `max_buffer_size` and `read_chunk_size`.
-    pub fn with_options(handler: impl HandleStream + 'static, options: StreamOptions) -> Self {
-        let handler = Rc::new(handler);
-        Self::on_stream(move |stream, address| handler::spawn(handler.clone(), stream, address), options)
-    }
-
-    /// The layer below: `on_stream` is called with each connection and spawns what it needs.
-    pub fn on_stream(on_stream: impl Fn(IoStream, PeerAddress) + 'static, options: StreamOptions) -> Self {
-        let inner = Inner {
-            on_stream: Rc::new(on_stream),
-            options,
-            pending: RefCell::default(),
-            accepting: RefCell::default(),
-            addresses: RefCell::default(),
-            started: Cell::new(false),
-        };
+    pub(crate) fn from_inner(inner: Inner) -> Self {
         Self { inner: Rc::new(inner) }
-    }
-
-    /// The limits of a server's streams: as any stream's, and at most 100 MiB unsent.
-    pub fn default_options() -> StreamOptions {
-        StreamOptions::new().max_write_buffer_size(MAX_WRITE_BUFFER_SIZE)
     }
 
     /// Listens on `port` of `address` (every address of a host name; `None`: all interfaces) and accepts from now on, on this
@@ -220,8 +208,41 @@ impl TcpServer {
     pub fn stop(&self) {
         self.inner.pending.take();
         self.inner.addresses.take();
-        for accepting in self.inner.accepting.take() {
-            drop(accepting.remove());
+        self.inner.connections.stop_accepting();
+    }
+
+    /// [`stop`](Self::stop)s, waits until every connection is closed, and closes those that are still open after `deadline`. Tells
+    /// how many these were. Handlers see a closed stream then.
+    ///
+    /// Of a server made by [`on_stream`](TcpServerOptions::on_stream) it can't close them; they are left to whoever got them.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops waiting; the server stays stopped.
+    pub async fn drain(&self, deadline: Duration) -> usize {
+        self.stop();
+        let connections = &self.inner.connections;
+        match with_timeout(deadline, poll_fn(|cx| connections.poll_none_open(cx))).await {
+            Ok(()) => 0,
+            Err(_) => connections.cut(),
+        }
+    }
+
+    /// How many connections there are, were taken, and could not be served.
+    pub fn connections(&self) -> ConnectionCounts {
+        self.inner.connections.counts()
+    }
+
+    /// Reads the files of [`ssl_options`](TcpServerOptions::ssl_options) again: connections from now on get what is in them, and
+    /// none is lost. Of forked workers each has to do it, say on SIGHUP. Blocks while it reads. Does nothing on a server
+    /// without TLS, or with a configuration that didn't come from files.
+    ///
+    /// # Errors
+    /// [`ServerError::Tls`]; what was in force stays in force.
+    #[cfg(feature = "tls")]
+    pub fn reload_certificates(&self) -> Result<(), ServerError> {
+        match &self.inner.tls {
+            Some((config, _)) => Ok(config.reload()?),
+            None => Ok(()),
         }
     }
 
@@ -240,23 +261,40 @@ impl TcpServer {
             Some(_) => AcceptOptions::new().batch(SHARED_ACCEPT_BATCH),
             None => AcceptOptions::new(),
         };
-        let (on_stream, limits) = (self.inner.on_stream.clone(), self.inner.options);
-        let accepting = options.add_accept_handler(socket, move |connection, address| {
-            match wrap(connection, limits) {
-                Ok(stream) => on_stream(stream, address),
-                // The poller is out of memory or watches: this connection is lost, the next may not be.
-                Err(error) => tracing::warn!("cannot serve the connection of {address}: {error}"),
-            }
-        })?;
-        self.inner.accepting.borrow_mut().push(accepting);
+        let inner = self.inner.clone();
+        let accepting =
+            options.add_accept_handler(socket, move |connection, address| inner.accepted(connection, address))?;
+        self.inner.connections.accept_by(accepting);
         Ok(())
     }
 }
 
-fn wrap(connection: Connection, options: StreamOptions) -> std::io::Result<IoStream> {
-    match connection {
-        Connection::Tcp(socket) => IoStream::from_nonblocking_tcp(socket, options),
-        Connection::Unix(socket) => IoStream::from_nonblocking_unix(socket, options),
+impl Inner {
+    fn accepted(&self, connection: Connection, address: PeerAddress) {
+        let closed = self.connections.accepted();
+        match self.stream(connection, closed) {
+            Ok(stream) => {
+                self.connections.opened(&stream);
+                (self.on_stream)(stream, address);
+            }
+            // The poller is out of memory or watches: this connection is lost, the next may not be.
+            Err(error) => {
+                self.connections.refused();
+                tracing::warn!("cannot serve the connection of {address}: {error}");
+            }
+        }
+    }
+
+    fn stream(&self, connection: Connection, closed: Closed) -> io::Result<IoStream> {
+        let stream = match connection {
+            Connection::Tcp(socket) => IoStream::from_accepted_tcp(socket, self.streams, closed)?,
+            Connection::Unix(socket) => IoStream::from_accepted_unix(socket, self.streams, closed)?,
+        };
+        #[cfg(feature = "tls")]
+        if let Some((config, limit)) = &self.tls {
+            stream.begin_tls(Tls::server(config.current()).handshake_timeout(*limit))?;
+        }
+        Ok(stream)
     }
 }
 
@@ -265,6 +303,7 @@ impl fmt::Debug for TcpServer {
         f.debug_struct("TcpServer")
             .field("addresses", &self.inner.addresses.borrow())
             .field("started", &self.inner.started.get())
+            .field("connections", &self.connections())
             .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use common::*;
 use landspout_ioloop::IoLoop;
 use landspout_iostream::{IoStream, StreamError, StreamOptions};
 use landspout_netutil::{PeerAddress, bind_unix_socket};
-use landspout_tcpserver::{BoxError, HandleStream, TcpServer};
+use landspout_tcpserver::{BoxError, HandleStream, TcpServer, TcpServerOptions};
 
 /// A client of a server that listens on a port of its own.
 async fn client_of(server: &TcpServer) -> IoStream {
@@ -263,19 +263,16 @@ fn a_type_is_a_handler() {
 fn the_limits_reach_the_streams() {
     run(async {
         let seen = Rc::new(Cell::new(None));
-        let options = TcpServer::default_options().max_buffer_size(1000).read_chunk_size(100);
-        let server = TcpServer::with_options(
-            {
-                let seen = seen.clone();
-                async move |stream: IoStream, _| {
-                    seen.set(Some(*stream.options()));
-                    let refused = stream.read_bytes(1001).await.unwrap_err();
-                    assert_eq!(refused, StreamError::ReadTooLarge { limit: 1000, asked: 1001 });
-                    stream.write(b"refused").unwrap();
-                }
-            },
-            options,
-        );
+        let options = TcpServerOptions::new().max_buffer_size(1000).read_chunk_size(100);
+        let server = options.handler({
+            let seen = seen.clone();
+            async move |stream: IoStream, _| {
+                seen.set(Some(*stream.options()));
+                let refused = stream.read_bytes(1001).await.unwrap_err();
+                assert_eq!(refused, StreamError::ReadTooLarge { limit: 1000, asked: 1001 });
+                stream.write(b"refused").unwrap();
+            }
+        });
         let client = client_of(&server).await;
         assert_eq!(client.read_until_close().await.unwrap(), "refused");
         let seen = seen.get().unwrap();
@@ -287,12 +284,9 @@ fn the_limits_reach_the_streams() {
 #[test]
 fn the_layer_below_gets_streams() {
     run(async {
-        let server = TcpServer::on_stream(
-            |stream, _| {
-                stream.write(b"no task needed").unwrap();
-            },
-            TcpServer::default_options(),
-        );
+        let server = TcpServerOptions::new().on_stream(|stream, _| {
+            stream.write(b"no task needed").unwrap();
+        });
         let client = client_of(&server).await;
         assert_eq!(client.read_until_close().await.unwrap(), "no task needed");
     });
@@ -304,15 +298,12 @@ fn a_panic_below_the_handler() {
     let ((), lines) = logged(|| {
         run(async {
             let first = Cell::new(true);
-            let server = TcpServer::on_stream(
-                move |stream, _| {
-                    if first.replace(false) {
-                        panic!("this was planned");
-                    }
-                    stream.write(b"second").unwrap();
-                },
-                TcpServer::default_options(),
-            );
+            let server = TcpServerOptions::new().on_stream(move |stream, _| {
+                if first.replace(false) {
+                    panic!("this was planned");
+                }
+                stream.write(b"second").unwrap();
+            });
             let client = client_of(&server).await;
             assert_eq!(client.read_until_close().await.unwrap(), "");
             let client = IoStream::connect(server.addresses()[0]).await.unwrap();

@@ -5,7 +5,7 @@
 use landspout_ioloop::IoLoop;
 use landspout_iostream::IoStream;
 use landspout_netutil::BindOptions;
-use landspout_tcpserver::TcpServer;
+use landspout_tcpserver::{TcpServer, TcpServerOptions};
 
 #[test]
 fn neither_new_nor_bind_makes_a_loop() {
@@ -13,7 +13,7 @@ fn neither_new_nor_bind_makes_a_loop() {
     server.bind(0, "127.0.0.1").unwrap();
     server.bind_with(0, None, &BindOptions::new().reuse_port(true)).unwrap();
     assert!(server.addresses().len() >= 2);
-    let other = TcpServer::on_stream(|_, _| {}, TcpServer::default_options());
+    let other = TcpServerOptions::new().on_stream(|_, _| {});
     other.stop();
     server.stop();
     server.bind(0, "127.0.0.1").unwrap();

@@ -12,7 +12,7 @@ use landspout_ioloop::IoLoop;
 use landspout_iostream::IoStream;
 use landspout_netutil::{BindError, BindOptions, bind_sockets};
 use landspout_process::ForkError;
-use landspout_tcpserver::{ServerError, TcpServer};
+use landspout_tcpserver::{ServerError, TcpServer, TcpServerOptions};
 
 fn hello() -> TcpServer {
     TcpServer::new(async |stream: IoStream, _| stream.write(b"hello")?.await)
@@ -251,17 +251,14 @@ fn stop_in_callback() {
         run(async {
             let handled = Rc::new(Cell::new(0));
             let slot = Rc::new(std::cell::OnceCell::<TcpServer>::new());
-            let server = TcpServer::on_stream(
-                {
-                    let (handled, slot) = (handled.clone(), slot.clone());
-                    move |stream, _| {
-                        handled.set(handled.get() + 1);
-                        slot.get().expect("set below").stop();
-                        stream.write(b"served").unwrap();
-                    }
-                },
-                TcpServer::default_options(),
-            );
+            let server = TcpServerOptions::new().on_stream({
+                let (handled, slot) = (handled.clone(), slot.clone());
+                move |stream, _| {
+                    handled.set(handled.get() + 1);
+                    slot.get().expect("set below").stop();
+                    stream.write(b"served").unwrap();
+                }
+            });
             assert!(slot.set(server.clone()).is_ok());
             server.bind(0, "127.0.0.1").unwrap();
             let address = server.addresses()[0];

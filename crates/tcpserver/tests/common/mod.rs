@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt::{Debug, Write};
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Once;
 use std::task::{Poll, Waker};
@@ -38,6 +39,24 @@ pub async fn next_turn() {
         }
     });
     poll_fn(|_| if turned.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+/// Lets `n` turns of the loop pass.
+pub async fn turns(n: usize) {
+    for _ in 0..n {
+        next_turn().await;
+    }
+}
+
+/// Polls a future once.
+pub async fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 /// Turns the loop until the condition holds.

@@ -1,0 +1,85 @@
+//! HTTPS: the same server behind TLS.
+#![cfg(feature = "tls")]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::*;
+use landspout_httpserver::{HttpHeaders, HttpServerOptions, HttpServerRequest, ServerError, StatusCode};
+use landspout_iostream::{IoStream, Tls};
+use landspout_netutil::{Pem, SslOptions, TlsError};
+use rustls::{ClientConfig, RootCertStore};
+
+const NAME: &str = "foo.example.com";
+
+/// Options of a server with a certificate made for it, and a client that trusts just that one.
+fn sides() -> (SslOptions, Tls) {
+    let provider = || Arc::new(rustls::crypto::ring::default_provider());
+    let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+    let options = SslOptions::new()
+        .certfile(Pem::from_memory(made.cert.pem()))
+        .keyfile(Pem::from_memory(made.signing_key.serialize_pem()))
+        .provider(provider());
+    (options, Tls::client(config, NAME).unwrap())
+}
+
+/// Tornado: SSLTest.test_ssl and test_large_post.
+#[test]
+fn requests_over_tls() {
+    run(async {
+        let (options, client) = sides();
+        let server =
+            HttpServerOptions::new().ssl_options(options).unwrap().callback(async |request: HttpServerRequest| {
+                let answer = format!("{} got {} bytes\n", request.protocol(), request.body().len());
+                request.write_response(StatusCode::OK, &HttpHeaders::new(), answer)
+            });
+        let stream = IoStream::connect_tls(listen(&server), client).await.unwrap();
+        for (request, answer) in [
+            ("GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), "https got 0 bytes\n"),
+            (
+                format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n{}", "A".repeat(500_000)),
+                "https got 500000 bytes\n",
+            ),
+        ] {
+            stream.write(request.as_bytes()).unwrap();
+            let head = stream.read_until(b"\r\n\r\n", None).await.unwrap();
+            assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n"));
+            assert_eq!(stream.read_until(b"\n", None).await.unwrap(), answer.as_bytes());
+        }
+        assert_eq!(server.connections(), 1, "it was kept alive");
+        // The server's end is a clean one.
+        stream.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        stream.read_until_close().await.unwrap();
+        assert_eq!(stream.error(), None);
+    });
+}
+
+/// Tornado: SSLTest.test_non_ssl_request. It doesn't wait for a time-out.
+#[test]
+fn plain_http_on_the_tls_port_is_dropped() {
+    run(async {
+        let server =
+            HttpServerOptions::new().ssl_options(sides().0).unwrap().callback(async |request: HttpServerRequest| {
+                request.write_response(StatusCode::OK, &HttpHeaders::new(), "never")
+            });
+        let address = listen(&server);
+        let stream = IoStream::connect(address).await.unwrap();
+        stream.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let answer = stream.read_until_close().await.unwrap();
+        assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+        until(|| server.connections() == 0).await;
+    });
+}
+
+#[test]
+fn options_of_no_use_are_refused_when_the_server_is_made() {
+    match HttpServerOptions::new().ssl_options(SslOptions::new()) {
+        Err(ServerError::Tls(TlsError::MissingCertfile)) => {}
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,146 @@
+//! The connections of a server: how many there are, how many there may be, and how they end together.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use landspout_iostream::{IoStream, WeakIoStream};
+use landspout_netutil::AcceptHandler;
+
+/// What a server has seen. See [`TcpServer::connections`](crate::TcpServer::connections).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ConnectionCounts {
+    /// Connections that are open now, handshakes of TLS counted.
+    pub open: usize,
+    /// Connections taken since the server was made.
+    pub accepted: u64,
+    /// Those of them that were closed at once, since the system had nothing left to serve them with. What waits in the backlog or is
+    /// refused by the kernel isn't known here.
+    pub refused: u64,
+}
+
+/// What a stream's transport calls when its descriptor is closed.
+pub(crate) type Closed = Rc<dyn Fn()>;
+
+pub(crate) struct Connections {
+    limit: usize,
+    open: Cell<usize>,
+    accepted: Cell<u64>,
+    refused: Cell<u64>,
+    accepting: RefCell<Vec<AcceptHandler>>,
+    /// For a server that doesn't list its connections: one hook serves all of them.
+    closed: Option<Closed>,
+    /// By number of acceptance.
+    listed: RefCell<HashMap<u64, WeakIoStream>>,
+    /// Who waits for `open` to reach 0.
+    draining: RefCell<Vec<Waker>>,
+}
+
+impl Connections {
+    pub(crate) fn new(limit: usize, list: bool) -> Rc<Self> {
+        Rc::new_cyclic(|myself: &Weak<Self>| {
+            let closed: Option<Closed> = (!list).then(|| {
+                let myself = myself.clone();
+                Rc::new(move || {
+                    if let Some(connections) = myself.upgrade() {
+                        connections.one_closed();
+                    }
+                }) as Closed
+            });
+            Self {
+                limit,
+                open: Cell::new(0),
+                accepted: Cell::new(0),
+                refused: Cell::new(0),
+                accepting: RefCell::default(),
+                closed,
+                listed: RefCell::default(),
+                draining: RefCell::default(),
+            }
+        })
+    }
+
+    pub(crate) fn counts(&self) -> ConnectionCounts {
+        ConnectionCounts { open: self.open.get(), accepted: self.accepted.get(), refused: self.refused.get() }
+    }
+
+    /// A listener's door, to be shut while there are enough connections.
+    pub(crate) fn accept_by(&self, accepting: AcceptHandler) {
+        if self.open.get() >= self.limit {
+            accepting.pause();
+        }
+        self.accepting.borrow_mut().push(accepting);
+    }
+
+    pub(crate) fn stop_accepting(&self) {
+        for accepting in self.accepting.take() {
+            drop(accepting.remove());
+        }
+    }
+
+    /// One more; gives what its stream calls at its end.
+    pub(crate) fn accepted(self: &Rc<Self>) -> Closed {
+        let number = self.accepted.get();
+        self.accepted.set(number + 1);
+        self.open.set(self.open.get() + 1);
+        if self.open.get() >= self.limit {
+            self.accepting.borrow().iter().for_each(AcceptHandler::pause);
+        }
+        match &self.closed {
+            Some(closed) => closed.clone(),
+            None => {
+                let connections = Rc::downgrade(self);
+                Rc::new(move || {
+                    if let Some(connections) = connections.upgrade() {
+                        let listed = connections.listed.borrow_mut().remove(&number);
+                        drop(listed);
+                        connections.one_closed();
+                    }
+                })
+            }
+        }
+    }
+
+    /// The connection that was accepted last has its stream.
+    pub(crate) fn opened(&self, stream: &IoStream) {
+        if self.closed.is_none() && !stream.closed() {
+            self.listed.borrow_mut().insert(self.accepted.get() - 1, stream.downgrade());
+        }
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused.set(self.refused.get() + 1);
+    }
+
+    fn one_closed(&self) {
+        let open = self.open.get() - 1;
+        self.open.set(open);
+        if open + 1 == self.limit {
+            self.accepting.borrow().iter().for_each(AcceptHandler::resume);
+        }
+        if open == 0 {
+            self.draining.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    pub(crate) fn poll_none_open(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.open.get() == 0 {
+            return Poll::Ready(());
+        }
+        let mut draining = self.draining.borrow_mut();
+        if !draining.iter().any(|waker| waker.will_wake(cx.waker())) {
+            draining.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Closes all that are listed; tells how many were open.
+    pub(crate) fn cut(&self) -> usize {
+        let open = self.open.get();
+        let listed: Vec<_> = self.listed.borrow().values().filter_map(WeakIoStream::upgrade).collect();
+        listed.iter().for_each(IoStream::close);
+        open
+    }
+}
