@@ -19,6 +19,7 @@ const OWNED: [Owned; 2] = [
             "crates/iostream/tests/tls",
             "crates/netutil/src/tls",
             "crates/netutil/tests/tls",
+            "crates/tcpclient/tests/tls",
         ],
     },
 ];
