@@ -36,6 +36,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     Example { arguments: &[], ..server("unix_echo", unix_echo) },
     server("http_playground", playground),
     Example { arguments: &["--deadline", "300"], ..program("subprocess", subprocess) },
+    program("happy_eyeballs", happy_eyeballs),
 ];
 
 const WORKERS: &[&str] = &["--port", "0", "--workers", "2"];
@@ -179,6 +180,18 @@ fn subprocess(running: &Running) -> Result<(), String> {
         running.wait_for(&format!("{line:?}"), |output| output.contains(line).then_some(()))?;
     }
     Ok(())
+}
+
+/// Of a host's two addresses, IPv6 wins while it works; it loses when it is refused and when it is silent.
+fn happy_eyeballs(running: &Running) -> Result<(), String> {
+    running.wait_for("who won at which host, and how", |output| {
+        let (good, rest) = output.split_once("good.test")?.1.split_once("refused.test")?;
+        let (refused, silent) = rest.split_once("silent.test")?;
+        let tells = good.contains("connected to [::1]") && !good.contains("trying 127.0.0.1");
+        let tells = tells && refused.contains("refused") && refused.contains("connected to 127.0.0.1");
+        let tells = tells && silent.contains("connected to 127.0.0.1") && silent.contains("gave up [::1]");
+        (tells && silent.contains("it says")).then_some(())
+    })
 }
 
 fn tcp_echo(running: &Running) -> Result<(), String> {

@@ -9,6 +9,7 @@ pub use landspout_ioloop as ioloop;
 pub use landspout_iostream as iostream;
 pub use landspout_netutil as netutil;
 pub use landspout_process as process;
+pub use landspout_tcpclient as tcpclient;
 pub use landspout_tcpserver as tcpserver;
 
 /// Its examples are tests too.

@@ -21,7 +21,7 @@ use landspout_netutil::{ResolveError, Resolver, ThreadedResolver};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::connector::Connector;
-use crate::{ConnectError, ConnectOptions, FailedAttempt, Stage};
+use crate::{ConnectError, ConnectEvent, ConnectOptions, FailedAttempt, Stage};
 
 /// Makes outgoing connections. Tornado's `TCPClient`.
 ///
@@ -111,7 +111,7 @@ impl TcpClient {
     /// - [`ConnectError::Failed`]: no address could be reached.
     /// - [`ConnectError::Timeout`]: it took longer than one of the time-outs allows.
     /// - [`ConnectError::SourceFamily`]: the source address isn't of the family that was asked for.
-    /// - [`ConnectError::Tls`], [`ConnectError::ServerName`]: the connection could not be secured.
+    /// - `ConnectError::Tls`, `ConnectError::ServerName` (feature `tls`): the connection could not be secured.
     ///
     /// # Cancel safety
     /// Dropping the future gives everything up and closes what was opened. A lookup that runs on a thread ends there in its
@@ -129,27 +129,27 @@ impl TcpClient {
         let tls = call.tls()?;
 
         let lookup = self.shared.resolver.resolve(host, port, family);
-        let addresses = call.within(Stage::Resolve, options.resolve_timeout, lookup).await;
+        let addresses = call.within(options.resolve_timeout, lookup).await;
         let addresses = addresses.map_err(|limit| call.timeout(Stage::Resolve, limit, Vec::new()))?;
         let addresses = addresses.map_err(ConnectError::Resolve)?;
         if addresses.is_empty() {
             return Err(ConnectError::Resolve(ResolveError::NoAddress { host: host.to_owned(), family }));
         }
+        options.observer.tell(ConnectEvent::Resolved(&addresses));
 
         let mut failures = Vec::new();
         let attempts = Connector::new(addresses, options.attempt_delay, |to| attempt(to, options), &mut failures);
-        let connected = call.within(Stage::Connect, options.connect_timeout, attempts).await;
-        let (stream, address) = match connected {
+        let connected = call.within(options.connect_timeout, attempts).await;
+        let connected = match connected {
             Ok(Some(connected)) => connected,
             Ok(None) => return Err(ConnectError::Failed { host: host.to_owned(), port, attempts: failures }),
             Err(limit) => return Err(call.timeout(Stage::Connect, limit, failures)),
         };
-        tracing::debug!(host, %address, "connected");
         #[cfg(feature = "tls")]
         if let Some(tls) = tls {
-            call.secure(&stream, address, tls, failures).await?;
+            call.secure(&connected, tls, failures).await?;
         }
-        Ok(stream)
+        Ok(connected.0)
     }
 
     #[cfg(feature = "tls")]
@@ -185,7 +185,7 @@ impl Call<'_> {
     ///
     /// # Errors
     /// The limit that was in the way.
-    async fn within<F: Future>(&self, stage: Stage, limit: Option<Duration>, future: F) -> Result<F::Output, Duration> {
+    async fn within<F: Future>(&self, limit: Option<Duration>, future: F) -> Result<F::Output, Duration> {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now()));
         let (allowed, limit) = match (left, limit) {
             (Some(left), Some(limit)) if limit < left => (limit, limit),
@@ -193,7 +193,6 @@ impl Call<'_> {
             (None, Some(limit)) => (limit, limit),
             (None, None) => return Ok(future.await),
         };
-        tracing::trace!(host = self.host, ?stage, ?allowed);
         with_timeout(allowed, future).await.map_err(|_| limit)
     }
 
@@ -215,18 +214,17 @@ impl Call<'_> {
     #[cfg(feature = "tls")]
     async fn secure(
         &self,
-        stream: &IoStream,
-        address: SocketAddr,
+        (stream, address): &(IoStream, SocketAddr),
         tls: Tls,
         failures: Vec<FailedAttempt>,
     ) -> Result<(), ConnectError> {
         // The stage's own limit is the stream's matter.
-        match self.within(Stage::Tls, None, stream.start_tls(tls)).await {
+        match self.within(None, stream.start_tls(tls)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(StreamError::Closed(Some(CloseCause::HandshakeTimeout { limit })))) => {
                 Err(self.timeout(Stage::Tls, limit, failures))
             }
-            Ok(Err(source)) => Err(ConnectError::Tls { host: self.host.to_owned(), address, source }),
+            Ok(Err(source)) => Err(ConnectError::Tls { host: self.host.to_owned(), address: *address, source }),
             Err(limit) => Err(self.timeout(Stage::Tls, limit, failures)),
         }
     }
@@ -234,11 +232,34 @@ impl Call<'_> {
 
 /// Connects to one address.
 async fn attempt(address: SocketAddr, options: &ConnectOptions) -> Result<(IoStream, SocketAddr), FailedAttempt> {
-    tracing::debug!(%address, "connecting");
-    let failed = |source_address, cause: CloseCause| {
-        tracing::debug!(%address, "failed: {cause}");
-        FailedAttempt { address, source_address, cause }
-    };
+    options.observer.tell(ConnectEvent::Trying(address));
+    let mut watched = Watched { address, options, over: false };
+    let result = reach(address, options).await;
+    watched.over = true;
+    options.observer.tell(match &result {
+        Ok(_) => ConnectEvent::Connected(address),
+        Err(failed) => ConnectEvent::Failed(failed),
+    });
+    result.map(|stream| (stream, address))
+}
+
+/// Tells of an attempt that is dropped before its end.
+struct Watched<'a> {
+    address: SocketAddr,
+    options: &'a ConnectOptions,
+    over: bool,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.options.observer.tell(ConnectEvent::GivenUp(self.address));
+        }
+    }
+}
+
+async fn reach(address: SocketAddr, options: &ConnectOptions) -> Result<IoStream, FailedAttempt> {
+    let failed = |source_address, cause: CloseCause| FailedAttempt { address, source_address, cause };
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP));
     let socket = socket.map_err(|error| failed(None, error.into()))?;
     if let Some(source) = options.source_for(address) {
@@ -247,7 +268,7 @@ async fn attempt(address: SocketAddr, options: &ConnectOptions) -> Result<(IoStr
     let stream = IoStream::connecting(socket, &address.into(), options.stream);
     let stream = stream.map_err(|error| failed(None, error.into()))?;
     match stream.connected().await {
-        Ok(()) => Ok((stream, address)),
+        Ok(()) => Ok(stream),
         Err(StreamError::Closed(Some(cause))) => Err(failed(None, cause)),
         Err(other) => Err(failed(None, std::io::Error::from(other).into())),
     }

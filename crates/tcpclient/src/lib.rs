@@ -19,7 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is tried, what failed and what won is logged by `tracing` at level "debug".
+//! What is tried, what failed and what won is told to [`ConnectOptions::on_event`], and logged by `tracing` at level "debug".
 //!
 //! # Differences from Tornado
 //! - **The other family joins in after the first failure of any attempt,** as in Tornado, and the winner closes what is still under
@@ -41,10 +41,12 @@
 mod client;
 mod connector;
 mod error;
+mod event;
 mod options;
 
 pub use client::TcpClient;
 pub use error::{ConnectError, FailedAttempt, Stage};
+pub use event::ConnectEvent;
 pub use options::ConnectOptions;
 
 /// Its examples are tests too.

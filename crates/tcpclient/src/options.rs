@@ -10,7 +10,8 @@ use landspout_netutil::AddressFamily;
 #[cfg(feature = "tls")]
 use landspout_netutil::{ClientConfig, TlsError};
 
-use crate::ConnectError;
+use crate::event::Observer;
+use crate::{ConnectError, ConnectEvent};
 
 /// How long the second family waits: Tornado's value. RFC 8305, section 5, recommends 250 ms and allows 100 ms to 2 s.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(300);
@@ -40,6 +41,7 @@ pub struct ConnectOptions {
     pub(crate) tls_timeout: Option<Duration>,
     pub(crate) attempt_delay: Duration,
     pub(crate) stream: StreamOptions,
+    pub(crate) observer: Observer,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Arc<ClientConfig>>,
     #[cfg(feature = "tls")]
@@ -66,6 +68,7 @@ impl ConnectOptions {
             tls_timeout: None,
             attempt_delay: ATTEMPT_DELAY,
             stream: StreamOptions::new(),
+            observer: Observer::default(),
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "tls")]
@@ -136,6 +139,13 @@ impl ConnectOptions {
     /// What the stream's read buffer holds at most, in bytes. Default 104,857,600.
     pub fn max_buffer_size(mut self, bytes: usize) -> ConnectOptions {
         self.stream = self.stream.max_buffer_size(bytes);
+        self
+    }
+
+    /// Has `callback` told what is tried, what fails and what wins, as it happens: for numbers and for the curious. It is called
+    /// while the connect future is polled, or dropped.
+    pub fn on_event(mut self, callback: impl Fn(ConnectEvent<'_>) + 'static) -> ConnectOptions {
+        self.observer = Observer::new(callback);
         self
     }
 

@@ -2,15 +2,17 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 use landspout_ioloop::IoLoop;
 use landspout_iostream::StreamOptions;
 use landspout_netutil::{AddressFamily, ResolveError};
-use landspout_tcpclient::{ConnectError, ConnectOptions, Stage, TcpClient};
+use landspout_tcpclient::{ConnectError, ConnectEvent, ConnectOptions, Stage, TcpClient};
 
 use common::{
     BlackHole, Fixed, Ignorant, Silent, assert_talks, listen, listen_dual, refused, run, run_jumping, v4, v6,
@@ -261,6 +263,33 @@ fn a_family_that_leads_nowhere_costs_the_delay() {
         assert!(listener.accept().is_ok());
         drop(stream);
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_tried_is_told_as_it_happens() {
+    let hole = BlackHole::at(v6(0));
+    let (_inet, _inet6, closed) = refused();
+    let (_listener, port) = listen(v4(0));
+    let addresses = [v6(closed), hole.address, v4(port)];
+    let client = TcpClient::with_resolver(Fixed::new(&addresses));
+    let told: Rc<RefCell<Vec<String>>> = Rc::default();
+    let teller = told.clone();
+    let options = ConnectOptions::new().on_event(move |event| {
+        assert!(!matches!(event, ConnectEvent::Failed(attempt) if attempt.address != v6(closed)));
+        teller.borrow_mut().push(event.to_string());
+    });
+    run(async move { client.connect_with("some.test", port, &options).await.unwrap() });
+    let expected = [
+        format!("resolved to {addresses:?}"),
+        format!("trying [::1]:{closed}"),
+        format!("cannot connect to [::1]:{closed}: {}", std::io::Error::from_raw_os_error(111)),
+        format!("trying {}", hole.address),
+        format!("trying 127.0.0.1:{port}"),
+        format!("connected to 127.0.0.1:{port}"),
+        format!("gave up {}", hole.address),
+    ];
+    assert_eq!(*told.borrow(), expected);
 }
 
 #[test]

@@ -5,7 +5,6 @@ mod common;
 
 use std::error::Error;
 use std::io::{Read, Write};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -274,7 +273,7 @@ fn by_default_the_systems_roots_are_believed() {
     let made = Made::new(&["one.test"]);
     let file = std::env::temp_dir().join(format!("landspout-tcpclient-{}.pem", std::process::id()));
     std::fs::write(&file, made.key + &made.cert).unwrap();
-    let ended = Command::new(std::env::current_exe().unwrap())
+    let ended = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "by_default_the_systems_roots_are_believed"])
         .env("SSL_CERT_FILE", &file)
         .env_remove("SSL_CERT_DIR")
