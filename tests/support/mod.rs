@@ -65,7 +65,7 @@ impl Example {
     /// The address in the first line that it prints.
     pub(crate) fn address(&self) -> SocketAddr {
         self.wait_for("its address", |output| {
-            let url = output.lines().find_map(|line| line.strip_prefix("http://"))?;
+            let url = output.lines().find_map(|line| line.strip_prefix("http://").or(line.strip_prefix("tcp://")))?;
             url.trim_end_matches('/').parse().ok()
         })
     }

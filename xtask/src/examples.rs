@@ -35,6 +35,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     server("delegate_chain", delegate_chain),
     Example { arguments: &[], ..server("unix_echo", unix_echo) },
     server("http_playground", playground),
+    server("chat", chat),
     Example { arguments: &["--deadline", "300"], ..program("subprocess", subprocess) },
     program("happy_eyeballs", happy_eyeballs),
 ];
@@ -192,6 +193,16 @@ fn happy_eyeballs(running: &Running) -> Result<(), String> {
         let tells = tells && silent.contains("connected to 127.0.0.1") && silent.contains("gave up [::1]");
         (tells && silent.contains("it says")).then_some(())
     })
+}
+
+/// What one terminal sends the other one gets.
+fn chat(running: &Running) -> Result<(), String> {
+    let terminals = [client::tcp(running.address()?)?, client::tcp(running.address()?)?];
+    let [mut ann, mut bob] = terminals;
+    client::converse(&mut ann, b"ann\r\n", "Welcome, ann.")?;
+    client::converse(&mut bob, b"bob\n", "Welcome, bob.")?;
+    client::converse(&mut bob, b"hello\n/who\n", "2 here: ann, bob")?;
+    client::converse(&mut ann, b"/quit\n", "<bob> hello\r\nGoodbye.")
 }
 
 fn tcp_echo(running: &Running) -> Result<(), String> {

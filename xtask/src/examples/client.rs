@@ -67,6 +67,22 @@ pub(crate) fn echo(mut stream: impl Read + Write) -> Result<(), String> {
     if answer == LINE { Ok(()) } else { Err(format!("the echo is {:?}", String::from_utf8_lossy(&answer))) }
 }
 
+/// Writes `said` and reads until the text `expected` came.
+pub(crate) fn converse(stream: &mut TcpStream, said: &[u8], expected: &str) -> Result<(), String> {
+    let problem = |error, heard: &[u8]| format!("no {expected:?}: {error}, after {:?}", String::from_utf8_lossy(heard));
+    let mut heard = Vec::new();
+    stream.write_all(said).map_err(|error| problem(error, &heard))?;
+    while !heard.windows(expected.len()).any(|window| window == expected.as_bytes()) {
+        let mut piece = [0; 4096];
+        match stream.read(&mut piece) {
+            Ok(0) => return Err(problem(io::ErrorKind::UnexpectedEof.into(), &heard)),
+            Ok(n) => heard.extend_from_slice(&piece[..n]),
+            Err(error) => return Err(problem(error, &heard)),
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn tcp(address: SocketAddr) -> Result<TcpStream, String> {
     let connect = || {
         let stream = TcpStream::connect_timeout(&address, DEADLINE)?;

@@ -327,15 +327,15 @@ const CASES: &[Case] = &[
     },
     Case {
         check: "examples_listed",
-        says: "examples/chat/main.rs: README.md does not list `chat`",
-        change: |tree| tree.write("examples/chat/main.rs", "fn main() {}\n"),
+        says: "examples/poem/main.rs: README.md does not list `poem`",
+        change: |tree| tree.write("examples/poem/main.rs", "fn main() {}\n"),
     },
     Case {
         check: "examples_listed",
-        says: "examples/chat.rs: the table of xtask/src/examples.rs does not list `chat`",
+        says: "examples/poem.rs: the table of xtask/src/examples.rs does not list `poem`",
         change: |tree| {
-            tree.write("examples/chat.rs", "fn main() {}\n");
-            tree.append("README.md", "And `chat`.\n");
+            tree.write("examples/poem.rs", "fn main() {}\n");
+            tree.append("README.md", "And `poem`.\n");
         },
     },
     Case {
