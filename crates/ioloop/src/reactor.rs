@@ -98,11 +98,12 @@ impl Reactor {
         Ok((reactor, waker))
     }
 
-    pub(crate) fn register(&self, fd: RawFd, readiness: Rc<Readiness>) -> Result<Token, LoopError> {
+    /// Without a descriptor it only gets its slot, so that it is told of the loop's end.
+    pub(crate) fn register(&self, fd: Option<RawFd>, readiness: Rc<Readiness>) -> Result<Token, LoopError> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         #[cfg(any(target_os = "linux", target_os = "android"))]
         let interest = interest | Interest::PRIORITY;
-        self.insert(fd, interest, Kind::Registration(readiness))
+        self.insert(fd.map(|fd| (fd, interest)), Kind::Registration(readiness))
     }
 
     pub(crate) fn deregister(&self, fd: RawFd) {
@@ -133,7 +134,7 @@ impl Reactor {
             return Err(LoopError::HandlerExists(fd));
         }
         let handler = Handler { fd, events: Cell::new(events), callback: Cell::new(Some(callback)) };
-        let token = self.insert(fd, events.interest(), Kind::Handler(Rc::new(handler)))?;
+        let token = self.insert(Some((fd, events.interest())), Kind::Handler(Rc::new(handler)))?;
         self.handlers.borrow_mut().insert(fd, token);
         Ok(())
     }
@@ -216,7 +217,7 @@ impl Reactor {
         self.poll.borrow_mut().take();
     }
 
-    fn insert(&self, fd: RawFd, interest: Interest, kind: Kind) -> Result<Token, LoopError> {
+    fn insert(&self, polled: Option<(RawFd, Interest)>, kind: Kind) -> Result<Token, LoopError> {
         let poll = self.poll.borrow();
         let poll = poll.as_ref().ok_or(LoopError::Closed)?;
         let mut sources = self.sources.borrow_mut();
@@ -225,7 +226,9 @@ impl Reactor {
         // The two highest generations would, with the highest indices, collide with the tokens above.
         self.next_generation.set(if generation >= u32::MAX - 2 { 0 } else { generation + 1 });
         let token = Token { index: slot.key() as u32, generation };
-        poll.registry().register(&mut SourceFd(&fd), token.to_mio(), interest)?;
+        if let Some((fd, interest)) = polled {
+            poll.registry().register(&mut SourceFd(&fd), token.to_mio(), interest)?;
+        }
         slot.insert(Source { generation, kind });
         Ok(token)
     }

@@ -118,7 +118,10 @@ pub struct Registration {
     io_loop: Weak<Inner>,
     turn: Rc<Turn>,
     readiness: Rc<Readiness>,
+    /// `None` once deregistered.
     token: Option<Token>,
+    /// The poller knows nothing of it.
+    detached: bool,
 }
 
 /// The state that the loop and the registration's owner share.
@@ -167,24 +170,32 @@ impl Registration {
     /// [`LoopError::Poller`] when the operating system refuses the descriptor (a regular file, or one registered already),
     /// [`LoopError::Closed`] on a closed loop.
     pub fn new(io_loop: &IoLoop, fd: BorrowedFd<'_>, assumed: Ready) -> Result<Self, LoopError> {
+        Self::build(io_loop, assumed, Some(fd))
+    }
+
+    /// A registration without a source: whoever simulates a transport raises its flags by [`raise`](Self::raise). The end of
+    /// the loop is told to its target as to any other.
+    ///
+    /// # Errors
+    /// [`LoopError::Closed`] on a closed loop.
+    pub fn detached(io_loop: &IoLoop, assumed: Ready) -> Result<Self, LoopError> {
+        Self::build(io_loop, assumed, None)
+    }
+
+    fn build(io_loop: &IoLoop, assumed: Ready, fd: Option<BorrowedFd<'_>>) -> Result<Self, LoopError> {
         if io_loop.is_closed() {
             return Err(LoopError::Closed);
         }
         let readiness = Rc::new(Readiness::default());
         readiness.flags.set(assumed.0);
-        let token = io_loop.inner.reactor.register(fd.as_raw_fd(), readiness.clone())?;
-        Ok(Self::build(io_loop, readiness, Some(token)))
-    }
-
-    /// A registration without a source: whoever simulates a transport raises its flags by [`raise`](Self::raise).
-    pub fn detached(io_loop: &IoLoop, assumed: Ready) -> Self {
-        let readiness = Rc::new(Readiness::default());
-        readiness.flags.set(assumed.0);
-        Self::build(io_loop, readiness, None)
-    }
-
-    fn build(io_loop: &IoLoop, readiness: Rc<Readiness>, token: Option<Token>) -> Self {
-        Self { io_loop: Rc::downgrade(&io_loop.inner), turn: io_loop.inner.turn.clone(), readiness, token }
+        let token = io_loop.inner.reactor.register(fd.map(|fd| fd.as_raw_fd()), readiness.clone())?;
+        Ok(Self {
+            io_loop: Rc::downgrade(&io_loop.inner),
+            turn: io_loop.inner.turn.clone(),
+            readiness,
+            token: Some(token),
+            detached: fd.is_none(),
+        })
     }
 
     /// The monotonic time of the loop's turn: [`IoLoop::now`].
@@ -279,7 +290,9 @@ impl Registration {
     /// Takes the descriptor out of the poller, for an owner who keeps it open. Nothing is reported any more.
     pub fn deregister(mut self, fd: BorrowedFd<'_>) {
         if let (Some(inner), Some(token)) = (self.io_loop.upgrade(), self.token.take()) {
-            inner.reactor.deregister(fd.as_raw_fd());
+            if !self.detached {
+                inner.reactor.deregister(fd.as_raw_fd());
+            }
             inner.reactor.forget(token);
         }
     }

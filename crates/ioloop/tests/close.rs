@@ -401,7 +401,7 @@ fn the_threads_locals_may_be_destroyed_in_any_order() {
                 }
                 let io_loop = IoLoop::current();
                 let wakers = spawn_wakeable(&io_loop, 3, &dropped);
-                let registration = Some(Registration::detached(&io_loop, Ready::NONE));
+                let registration = Some(Registration::detached(&io_loop, Ready::NONE).unwrap());
                 let guard = counted(&dropped);
                 let handle = Some(io_loop.spawn(async move {
                     let _guard = guard;

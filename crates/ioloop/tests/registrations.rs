@@ -44,7 +44,7 @@ fn flags_start_as_assumed() {
 #[test]
 fn now_is_the_time_of_the_loops_turn() {
     let (io_loop, clock) = still_loop();
-    let registration = Registration::detached(&io_loop, Ready::NONE);
+    let registration = Registration::detached(&io_loop, Ready::NONE).unwrap();
     clock.advance(std::time::Duration::from_secs(1));
     run_until_idle(&io_loop);
     assert_eq!(registration.now(), clock.monotonic());
@@ -67,7 +67,7 @@ fn an_event_raises_its_flags_and_wakes_who_waits() {
 #[test]
 fn reader_and_writer_wait_apart() {
     let (io_loop, _clock) = still_loop();
-    let registration = Rc::new(Registration::detached(&io_loop, Ready::NONE));
+    let registration = Rc::new(Registration::detached(&io_loop, Ready::NONE).unwrap());
     let (reader, writer) = (Trace::default(), Trace::default());
     wait(&io_loop, &registration, Ready::READABLE, &reader);
     wait(&io_loop, &registration, Ready::WRITABLE, &writer);
@@ -83,7 +83,7 @@ fn reader_and_writer_wait_apart() {
 #[test]
 fn a_flag_that_is_up_is_ready_at_once() {
     let (io_loop, _clock) = still_loop();
-    let registration = Rc::new(Registration::detached(&io_loop, Ready::READABLE));
+    let registration = Rc::new(Registration::detached(&io_loop, Ready::READABLE).unwrap());
     let trace = Trace::default();
     for _ in 0..2 {
         wait(&io_loop, &registration, Ready::READABLE, &trace);
@@ -191,7 +191,7 @@ fn a_hang_up_raises_both_directions() {
 #[test]
 fn a_task_waits_in_one_place_and_the_last_one_is_woken() {
     let (io_loop, _clock) = still_loop();
-    let registration = Rc::new(Registration::detached(&io_loop, Ready::NONE));
+    let registration = Rc::new(Registration::detached(&io_loop, Ready::NONE).unwrap());
     let trace = Trace::default();
     let polls = Rc::new(Cell::new(0));
     io_loop.spawn({
@@ -302,7 +302,7 @@ fn a_target_is_called_for_what_it_watches() {
 #[test]
 fn a_target_is_held_weakly() {
     let (io_loop, _clock) = still_loop();
-    let registration = Registration::detached(&io_loop, Ready::NONE);
+    let registration = Registration::detached(&io_loop, Ready::NONE).unwrap();
     registration.watch(Ready::READABLE);
     let target = target_of(&registration);
     let weak = Rc::downgrade(&target);
@@ -334,7 +334,7 @@ fn a_target_that_panics_is_logged_and_costs_itself_alone() {
 #[test]
 fn a_detached_registration_does_what_it_is_told() {
     let (io_loop, _clock) = still_loop();
-    let registration = Rc::new(Registration::detached(&io_loop, Ready::WRITABLE));
+    let registration = Rc::new(Registration::detached(&io_loop, Ready::WRITABLE).unwrap());
     let target = target_of(&registration);
     registration.watch(Ready::READABLE);
     let trace = Trace::default();
@@ -436,6 +436,20 @@ fn a_closing_loop_tells_the_targets_once() {
 }
 
 #[test]
+fn a_detached_registration_is_told_of_the_close_as_others() {
+    let (io_loop, _clock) = still_loop();
+    let registration = Registration::detached(&io_loop, Ready::NONE).unwrap();
+    let target = target_of(&registration);
+    let dropped = Registration::detached(&io_loop, Ready::NONE).unwrap();
+    let forgotten = target_of(&dropped);
+    drop(dropped);
+    io_loop.close().unwrap();
+    assert_eq!((target.closed.get(), forgotten.closed.get()), (1, 0));
+    assert_eq!(Registration::detached(&io_loop, Ready::NONE).err(), Some(LoopError::Closed));
+    registration.raise(Ready::READABLE);
+}
+
+#[test]
 fn a_registration_that_outlives_its_loop_is_harmless() {
     let (io_loop, _clock) = still_loop();
     let (socket, _peer) = socket_pair();
@@ -466,7 +480,7 @@ fn a_registration_that_outlives_its_loop_is_harmless() {
 #[test]
 fn a_closed_loop_keeps_no_dirty_target() {
     let (io_loop, _clock) = still_loop();
-    let registration = Registration::detached(&io_loop, Ready::NONE);
+    let registration = Registration::detached(&io_loop, Ready::NONE).unwrap();
     let target = target_of(&registration);
     io_loop.close().unwrap();
     let weak = Rc::downgrade(&target);

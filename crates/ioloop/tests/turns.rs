@@ -32,7 +32,7 @@ impl EventTarget for Flushed {
 }
 
 fn dirty(io_loop: &IoLoop, trace: &Trace) -> Rc<Flushed> {
-    let registration = Registration::detached(io_loop, Ready::NONE);
+    let registration = Registration::detached(io_loop, Ready::NONE).unwrap();
     let flushed = Rc::new(Flushed { trace: trace.clone(), again: Cell::new(false), registration });
     flushed.registration.flush_later(flushed.clone());
     flushed
@@ -253,7 +253,7 @@ fn the_loop_does_not_block_while_a_stream_is_dirty() {
     }
     let (io_loop, clock) = still_loop();
     let asked = Trace::default();
-    let registration = Registration::detached(&io_loop, Ready::NONE);
+    let registration = Registration::detached(&io_loop, Ready::NONE).unwrap();
     let twice = Rc::new(Twice { clock, asked: asked.clone(), registration });
     twice.registration.flush_later(twice.clone());
     run_until_idle(&io_loop);
@@ -272,7 +272,7 @@ fn a_flush_that_panics_is_logged_and_the_others_are_flushed() {
     }
     let (io_loop, _clock) = still_loop();
     let trace = Trace::default();
-    let bad = Rc::new(Bad(Registration::detached(&io_loop, Ready::NONE)));
+    let bad = Rc::new(Bad(Registration::detached(&io_loop, Ready::NONE).unwrap()));
     bad.0.flush_later(bad.clone());
     let _target = dirty(&io_loop, &trace);
     let ((), lines) = logged(|| run_until_idle(&io_loop));

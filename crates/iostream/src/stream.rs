@@ -268,7 +268,7 @@ impl IoStream {
         let assumed = if phase == Phase::Open { Ready::WRITABLE } else { Ready::NONE };
         let registration = match transport.fd() {
             Some(fd) => Registration::new(&io_loop, fd, assumed)?,
-            None => Registration::detached(&io_loop, assumed),
+            None => Registration::detached(&io_loop, assumed)?,
         };
         let state = RefCell::new(State::new(transport, phase));
         let inner = Rc::new(Inner { registration, options: options.normalized().shared(), state });

@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use common::counting::counted;
-use common::simulated::wired;
+use common::simulated::{self, Simulated, wired};
 use common::*;
 use landspout_ioloop::{IoLoop, Ready};
 use landspout_iostream::{CloseCause, IoStream, StreamError, StreamOptions, Written};
@@ -229,21 +229,38 @@ fn a_cancelled_task_lets_go_of_its_stream() {
     assert!(calls.dropped.get());
 }
 
-/// A simulated transport has no source that the loop could know; its stream gives errors once the loop is gone.
+/// A simulated transport has no source that the poller could know; its stream is told as all others.
 #[test]
-fn a_simulated_stream_outlives_its_loop_harmlessly() {
+fn a_simulated_stream_closes_with_its_loop() {
     let io_loop = IoLoop::new().unwrap();
     let pair = wired(4, StreamOptions::new(), StreamOptions::new());
     let written = pair.first.write(b"abcdefgh").unwrap();
     io_loop.run_sync(turns(2)).unwrap();
     io_loop.close().unwrap();
-    let _ = pair.first.write(b"x");
-    pair.first.raiser().raise(Ready::WRITABLE);
-    pair.second.raiser().raise(Ready::READABLE);
+    use_it(&pair.first);
+    assert_eq!(ready(written), loop_closed());
     drop(io_loop);
-    let _ = pair.first.write(b"x");
-    let _ = poll(pin!(written));
-    let _ = poll(pin!(pair.second.read_bytes(1)));
-    pair.first.close();
-    pair.second.close();
+    use_it(&pair.first);
+    use_it(&pair.second);
+}
+
+#[test]
+fn a_simulated_orphan_ends_with_its_loop() {
+    let io_loop = IoLoop::new().unwrap();
+    let Simulated { first, second, there, back } = wired(4, StreamOptions::new(), StreamOptions::new());
+    first.write(b"abcdefgh").unwrap();
+    drop(first);
+    io_loop.run_sync(turns(3)).unwrap();
+    assert!(!there.is_ended(), "its unsent bytes keep it");
+    io_loop.close().unwrap();
+    assert!(there.is_ended() && back.is_ended());
+    drop(second);
+}
+
+#[test]
+fn a_closed_loop_takes_no_simulated_stream() {
+    let io_loop = IoLoop::new().unwrap();
+    io_loop.close().unwrap();
+    io_loop.make_current();
+    assert!(simulated::stream().is_err());
 }

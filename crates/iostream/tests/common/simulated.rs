@@ -64,6 +64,11 @@ impl Wire {
         self.len() == 0
     }
 
+    /// The writer has ended it, or is gone.
+    pub fn is_ended(&self) -> bool {
+        self.0.borrow().ended
+    }
+
     /// Lets pieces of `size` bytes through at most.
     pub fn limit_pieces(&self, size: usize) {
         self.0.borrow_mut().piece = size;
@@ -224,6 +229,11 @@ pub fn wired(capacity: usize, first: StreamOptions, second: StreamOptions) -> Si
         queue.reader = Some(reader.raiser());
     }
     Simulated { first, second, there, back }
+}
+
+/// A single one, which nobody else holds an end of.
+pub fn stream() -> io::Result<IoStream> {
+    IoStream::new(End { incoming: Wire::new(1), outgoing: Wire::new(1) }, StreamOptions::new())
 }
 
 /// As [`wired`], with pieces of an odd size and without the wires.

@@ -51,7 +51,7 @@ impl Stage {
         let io_loop = IoLoop::with_clock(ManualClock::jumping());
         let calls = Rc::default();
         let script = Script { answers: answers.into_iter().collect(), calls: Rc::clone(&calls) };
-        let registration = Registration::detached(&io_loop, Ready::NONE);
+        let registration = Registration::detached(&io_loop, Ready::NONE).unwrap();
         let accepted = Rc::new(Cell::new(0));
         let counter = accepted.clone();
         let callback = Box::new(move |_, _| counter.set(counter.get() + 1));
