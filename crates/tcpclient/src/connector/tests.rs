@@ -398,6 +398,26 @@ fn a_race_that_is_given_up_closes_its_attempts() {
     race.assert_closed(&[v4(1), v6(1)]);
 }
 
+/// Also if the future is kept.
+#[test]
+fn whoever_loses_is_closed_with_the_others_victory() {
+    let attempts: Rc<Attempts> = Rc::default();
+    attempts.ended.borrow_mut().extend([(v4(1), false), (v6(1), true)]);
+    let connect = {
+        let attempts = attempts.clone();
+        move |address| Attempt(Some(Stream { address, attempts: attempts.clone() }))
+    };
+    let closed = attempts.clone();
+    let closed_by_then = IoLoop::current().run_sync(async move {
+        let mut failures = Vec::new();
+        let mut connector = Connector::new(vec![v4(1), v4(2), v6(1)], DELAY, connect, &mut failures);
+        let winner = (&mut connector).await.unwrap();
+        assert_eq!(winner.address, v6(1));
+        closed.closed.borrow().clone()
+    });
+    assert_eq!(closed_by_then, Ok(vec![v4(1), v4(2)]));
+}
+
 /// The one that failed is closed before its successor begins: a source port can be used again.
 #[test]
 fn a_failed_attempt_is_closed_before_the_next_one_begins() {
