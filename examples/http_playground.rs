@@ -63,12 +63,12 @@ fn main() -> Result<(), Failure> {
 fn in_processes(workers: usize, port: u16, address: Option<&str>, options: HttpServerOptions) -> Result<(), Failure> {
     let server = options.delegate(Playground);
     server.bind(port, address)?;
-    support::announce("http", &server.addresses());
     server.start(workers)?;
+    support::stop_on_signals()?;
+    support::announce_first("http", &server.addresses());
     if let Some(id) = task_id() {
         println!("worker {id} (pid {}) serves", std::process::id());
     }
-    support::stop_on_signals()?;
     IoLoop::current().start()?;
     Ok(())
 }

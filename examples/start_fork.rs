@@ -25,11 +25,11 @@ fn main() -> Result<(), support::Failure> {
     });
     // No event loop may exist before the fork. Neither the constructor nor `bind` makes one.
     server.bind(arguments.port(), None)?;
-    support::announce("http", &server.addresses());
     server.start(arguments.workers())?;
     // From here on this is a worker. The parent stays inside of `start`, replaces workers that die, and exits there.
-    println!("{} serves", who_am_i());
     support::stop_on_signals()?;
+    support::announce_first("http", &server.addresses());
+    println!("{} serves", who_am_i());
     IoLoop::current().start()?;
     Ok(())
 }

@@ -25,20 +25,20 @@ fn main() -> Result<(), support::Failure> {
     // In the parent: a port below 1024 needs privileges only here.
     let sockets = bind_sockets(arguments.port(), None)?;
     let addresses = sockets.iter().map(|socket| socket.local_addr()).collect::<Result<Vec<_>, _>>()?;
-    support::announce("http", &addresses);
 
     // The parent stays inside. Each worker comes out with its number, as does the one that replaces it should it die.
     let id = fork_processes(arguments.workers())?;
 
     // In each worker.
     let me = format!("worker {id} (pid {})", std::process::id());
-    println!("{me} serves");
     let greeting = format!("Hello from {me}\n");
     let server = HttpServer::new(async move |request: HttpServerRequest| {
         request.write_response(StatusCode::OK, &PLAIN, &greeting)
     });
     server.add_sockets(sockets)?;
     support::stop_on_signals()?;
+    support::announce_first("http", &addresses);
+    println!("{me} serves");
     IoLoop::current().start()?;
     Ok(())
 }

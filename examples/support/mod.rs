@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use landspout::ioloop::signal::{SIGINT, SIGTERM};
 use landspout::ioloop::{IoLoop, LoopError};
+use landspout::process::task_id;
 use tracing::Level;
 
 /// Whatever `main` fails with. std prints it by `Debug` and ends the program with status 1.
@@ -132,6 +133,13 @@ fn start_log(arguments: &Arguments) {
 pub(crate) fn announce(scheme: &str, addresses: &[SocketAddr]) {
     if let Some(address) = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()) {
         println!("{scheme}://{}/", reachable(*address));
+    }
+}
+
+/// As [`announce`], of several workers only by the first. When that runs, the parent takes signals.
+pub(crate) fn announce_first(scheme: &str, addresses: &[SocketAddr]) {
+    if task_id().unwrap_or(0) == 0 {
+        announce(scheme, addresses);
     }
 }
 
