@@ -22,8 +22,7 @@
 //! What is tried, what failed and what won is told to [`ConnectOptions::on_event`], and logged by `tracing` at level "debug".
 //!
 //! # Differences from Tornado
-//! - **The other family joins in after the first failure of any attempt,** as in Tornado, and the winner closes what is still under
-//!   way before the caller hears of it; so does dropping the future, which Tornado's can't be.
+//! - **Dropping the future gives everything up** and closes what was opened; Tornado's connector goes on until it has an end.
 //! - **One error for all attempts.** Tornado raises the last one. [`ConnectError::Failed`] has each address with its cause.
 //! - **A source address narrows the family.** Tornado tries the other family, too, and lets the whole call fail when it can't be
 //!   bound; here addresses that can't be reached from [`ConnectOptions::source_ip`] are not tried.
