@@ -42,6 +42,8 @@
 //!
 //! # Features
 //! None is on by default.
+//! - `futures-io`: `AsyncRead` and `AsyncWrite` of the crate of that name for [`IoStream`]. Brings that crate alone.
+//! - `tokio`: the same for the traits of tokio, none of whose features are turned on: brings its traits, no runtime.
 //! - `regex`: [`read_until_regex`](IoStream::read_until_regex) and [`Regex`]. Brings two packages (`regex-automata` without
 //!   its searching engines, and `regex-syntax`).
 //!
@@ -72,6 +74,8 @@
 //! - Host names are not resolved here: `connect` takes addresses, so that it never blocks.
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
+mod async_io;
 mod buffer;
 mod error;
 mod inner;

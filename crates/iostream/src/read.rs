@@ -152,7 +152,7 @@ impl IoStream {
     }
 
     /// One step of `read_into`, which consumes only when it is ready.
-    fn poll_read_into(&self, cx: &mut Context<'_>, memory: &mut [u8]) -> Poll<Result<usize, StreamError>> {
+    pub(crate) fn poll_read_into(&self, cx: &mut Context<'_>, memory: &mut [u8]) -> Poll<Result<usize, StreamError>> {
         loop {
             let mut state = self.inner.state.borrow_mut();
             if !state.read.is_empty() {

@@ -134,6 +134,10 @@ impl Inner {
         let given_up = state.write.take_memory();
         let waiters = std::mem::take(&mut state.waiters);
         let keep_alive = if state.own_output { None } else { state.keep_alive.take() };
+        if state.own_output {
+            // Keeps the stream until the transport's last words are out.
+            self.mark_dirty(&mut state);
+        }
         let nothing_left = state.phase == Phase::Ending || (state.half_open && state.input_ended);
         self.update_watch(&state);
         drop(state);
