@@ -9,8 +9,10 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use common::*;
+use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy};
 use futures_util::stream::StreamExt;
 use landspout_iostream::{IoStream, StreamOptions};
@@ -277,24 +279,18 @@ fn one_task_may_poll_everything() {
         });
         const ALL: usize = 1_000_000;
         poll_fn(|cx| {
-            use futures_io::{AsyncRead, AsyncWrite};
             let mut memory = [0; 5000];
             while written < ALL {
-                match Pin::new(&mut one).poll_write(cx, &[1; 5000]) {
-                    std::task::Poll::Ready(n) => written += n.unwrap(),
-                    std::task::Poll::Pending => break,
-                }
+                let Poll::Ready(n) = Pin::new(&mut one).poll_write(cx, &[1; 5000]) else { break };
+                written += n.unwrap();
             }
-            loop {
-                match Pin::new(&mut one).poll_read(cx, &mut memory) {
-                    std::task::Poll::Ready(n) => read += n.unwrap(),
-                    std::task::Poll::Pending => break,
-                }
+            while let Poll::Ready(n) = Pin::new(&mut one).poll_read(cx, &mut memory) {
+                read += n.unwrap();
                 if read >= ALL {
-                    return std::task::Poll::Ready(());
+                    return Poll::Ready(());
                 }
             }
-            std::task::Poll::Pending
+            Poll::Pending
         })
         .await;
         AsyncWriteExt::close(&mut one).await.unwrap();
