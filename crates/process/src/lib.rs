@@ -54,7 +54,8 @@
 //! - **Restarts that follow each other closely are delayed**, see above. Tornado forks at full speed.
 //! - **An existing loop is refused**, as in Tornado 4 and unlike later versions; a second thread is refused as well.
 //! - **A second call** is an error in a worker ([`ForkError::AlreadyForked`]), where Tornado has an assertion.
-//! - **Only its own children** are waited for: other child processes of the program keep their exit status.
+//! - **Only its own children** are waited for: other child processes of the program keep their exit status. As process 1 of a
+//!   container the parent is no init: what its workers orphan stays as zombies.
 //! - **No random generator is reseeded**: std has none. The hash keys of `HashMap` may be the same in all workers, as they
 //!   are whenever a process forks.
 //! - **[`cpu_count`]** is the number of CPUs this process may use (affinity, cgroup quota), not of those in the machine.

@@ -14,7 +14,8 @@ const PIECE_SIZE: usize = 64 * 1024;
 
 impl Subprocess {
     /// Writes `input` and ends it, reads what the child writes until it ends that, and waits for the child. What is no pipe is
-    /// left alone and counts as empty. A child that doesn't read its input is no error. The status may be any.
+    /// left alone and counts as empty. A child that doesn't read its input is no error. The status may be any. A process that
+    /// the child leaves behind with its pipes open is waited for as well.
     ///
     /// `communicate` of Python's `subprocess`, and std's `wait_with_output` with input.
     ///
