@@ -38,6 +38,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     server("chat", chat),
     Example { arguments: &["--deadline", "300"], ..program("subprocess", subprocess) },
     program("happy_eyeballs", happy_eyeballs),
+    Example { arguments: &["--period", "20"], ..program("periodic", periodic) },
 ];
 
 const WORKERS: &[&str] = &["--port", "0", "--workers", "2"];
@@ -193,6 +194,17 @@ fn happy_eyeballs(running: &Running) -> Result<(), String> {
         let tells = tells && silent.contains("connected to 127.0.0.1") && silent.contains("gave up [::1]");
         (tells && silent.contains("it says")).then_some(())
     })
+}
+
+/// Ten ticks; slow polls that never overlap; the thread's result.
+fn periodic(running: &Running) -> Result<(), String> {
+    for line in ["tick 10\n", "there are 9592 primes below 100,000\n", "the end\n"] {
+        running.wait_for(&format!("{line:?}"), |output| output.contains(line).then_some(()))?;
+    }
+    let output = running.output();
+    let polls = output.lines().filter(|line| line.contains("slow poll")).enumerate();
+    let overlap = polls.clone().any(|(i, line)| line.contains("begins") != (i % 2 == 0));
+    if overlap || polls.count() == 0 { Err("the slow polls overlap, or there is none".to_owned()) } else { Ok(()) }
 }
 
 /// What one terminal sends the other one gets.
