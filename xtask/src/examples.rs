@@ -28,6 +28,8 @@ pub(crate) struct Example {
 pub(crate) const EXAMPLES: &[Example] = &[
     server("hello", get),
     server("tcp_echo", tcp_echo),
+    server("tls_echo", tls_echo),
+    server("start_tls", start_tls),
     server("start_listen", get),
     Example { arguments: WORKERS, ..server("start_fork", forked) },
     Example { arguments: WORKERS, ..server("start_sockets", forked) },
@@ -215,6 +217,37 @@ fn chat(running: &Running) -> Result<(), String> {
     client::converse(&mut bob, b"bob\n", "Welcome, bob.")?;
     client::converse(&mut bob, b"hello\n/who\n", "2 here: ann, bob")?;
     client::converse(&mut ann, b"/quit\n", "<bob> hello\r\nGoodbye.")
+}
+
+/// Its own client trusts the certificate that the server has made.
+fn tls_echo(running: &Running) -> Result<(), String> {
+    as_client_of(running, "echo: hello over TLS\n")?;
+    // A scanner costs nobody anything.
+    let mut rubbish = client::tcp(running.address()?)?;
+    std::io::Write::write_all(&mut rubbish, b"GET / HTTP/1.1\r\n\r\n").map_err(|error| error.to_string())?;
+    as_client_of(running, "echo: hello over TLS\n")?;
+    running::kill("HUP", &running.id().to_string())?;
+    running.wait_for("that it has read its certificate again", |output| {
+        output.contains("new clients get the new certificate").then_some(())
+    })?;
+    as_client_of(running, "echo: hello over TLS\n")
+}
+
+/// Its own client sees plain lines first, and lines over TLS after that.
+fn start_tls(running: &Running) -> Result<(), String> {
+    as_client_of(running, "plain 220 go ahead\nsecured by TLSv1.3\ntls   250 localhost\n")
+}
+
+/// Starts the same example as a client, with the certificate that the server tells; it has to print `expected`.
+fn as_client_of(running: &Running, expected: &str) -> Result<(), String> {
+    let address = running.address()?.to_string();
+    let certificate = running.wait_for("where the certificate is", |output| {
+        output.lines().find_map(|line| line.strip_prefix("certificate: ")).map(str::to_owned)
+    })?;
+    let run = Command::new(running.program()).args(["--connect", &address, "--ca", &certificate]).output();
+    let output = run.map_err(|error| format!("its client doesn't run: {error}"))?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() && printed.contains(expected) { Ok(()) } else { Err(format!("its client: {output:?}")) }
 }
 
 fn tcp_echo(running: &Running) -> Result<(), String> {

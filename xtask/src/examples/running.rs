@@ -6,7 +6,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -17,6 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A child process. Dropping it kills what is left of it.
 pub(crate) struct Running {
+    program: PathBuf,
     /// Also the id of its process group.
     pid: u32,
     shared: Arc<Shared>,
@@ -52,7 +53,8 @@ impl Running {
         command.args(arguments).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
-        let running = Self { pid: child.id(), shared: Arc::default(), deadline: DEADLINE };
+        let (program, pid) = (program.to_owned(), child.id());
+        let running = Self { program, pid, shared: Arc::default(), deadline: DEADLINE };
         running.shared.collect(child.stdout.take().expect("stdout is piped"));
         running.shared.collect(child.stderr.take().expect("stderr is piped"));
         let shared = Arc::clone(&running.shared);
@@ -61,6 +63,16 @@ impl Running {
             shared.change(|state| state.exit = Some(exit));
         });
         Ok(running)
+    }
+
+    /// What was started.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.pid
     }
 
     /// Everything printed so far.
