@@ -14,7 +14,7 @@ mod support;
 use landspout::httpserver::{HttpHeaders, HttpServer, HttpServerRequest, StatusCode};
 use landspout::ioloop::IoLoop;
 use landspout::netutil::bind_sockets;
-use landspout::process::fork_processes;
+use landspout::process::ForkOptions;
 
 const PLAIN: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "text/plain")]);
 
@@ -26,8 +26,10 @@ fn main() -> Result<(), support::Failure> {
     let sockets = bind_sockets(arguments.port(), None)?;
     let addresses = sockets.iter().map(|socket| socket.local_addr()).collect::<Result<Vec<_>, _>>()?;
 
-    // The parent stays inside. Each worker comes out with its number, as does the one that replaces it should it die.
-    let id = fork_processes(arguments.workers())?;
+    // The parent stays inside, and tells what becomes of its workers. Each of these comes out with its number, as does the
+    // one that replaces it should it die.
+    let parent = ForkOptions::new().on_worker(|event| tracing::debug!("{event:?}"));
+    let id = parent.fork_processes(arguments.workers())?;
 
     // In each worker.
     let me = format!("worker {id} (pid {})", std::process::id());

@@ -196,6 +196,25 @@ fn a_terminal_that_does_not_read_is_dropped_and_holds_nobody_up() {
 }
 
 #[test]
+fn who_sends_without_end_waits_and_the_others_do_not() {
+    // Ten lines a second.
+    let example = Example::start("chat", &[]);
+    let mut ann = Terminal::join(example.address(), "ann");
+    let mut bob = Terminal::join(example.address(), "bob");
+    ann.expect("* bob came in");
+    let mut flood = Terminal::join(example.address(), "flood");
+    ann.expect("* flood came in");
+    bob.expect("* flood came in");
+    flood.send("drip\n".repeat(1000).as_bytes());
+    ann.expect("<flood> drip");
+    bob.send(b"hello\n");
+    // A minute and a half would pass until all of it is said.
+    let before = (0..1000).take_while(|_| ann.line() != "<bob> hello").count();
+    assert!(before < 900, "{before} lines came before");
+    example.terminate();
+}
+
+#[test]
 fn nobody_is_let_in_when_all_seats_are_taken() {
     let example = Example::start("chat", &["--seats", "2", "--rate", "0"]);
     let mut ann = Terminal::join(example.address(), "ann");

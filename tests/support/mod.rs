@@ -44,9 +44,14 @@ struct State {
 impl Example {
     /// Starts an example on a free port.
     pub(crate) fn start(name: &'static str, arguments: &[&str]) -> Self {
+        Self::start_program(name, &[&["--port", "0"], arguments].concat())
+    }
+
+    /// Starts an example that is no server.
+    pub(crate) fn start_program(name: &'static str, arguments: &[&str]) -> Self {
         let program = program(name);
         let mut command = Command::new(&program);
-        command.args(["--port", "0"]).args(arguments).process_group(0);
+        command.args(arguments).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| {
             panic!("{}: {error}; `cargo test` builds it, `cargo build --examples` does, too", program.display())
