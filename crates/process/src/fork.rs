@@ -14,8 +14,8 @@ use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{ForkResult, fork};
 
-/// Proof that this process has one thread, as far as the system can tell. It stays on that thread, and whoever holds it
-/// starts no other.
+/// Proof that this process has one thread, as far as the system can tell. It stays on that thread. Whoever holds it starts no
+/// other, and asks for a new one after running code that may have.
 pub(crate) struct OneThread(PhantomData<*const ()>);
 
 impl OneThread {
