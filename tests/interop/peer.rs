@@ -24,7 +24,7 @@ use std::time::Duration;
 use landspout::ioloop::IoLoop;
 use landspout::iostream::{IoStream, StreamError, Tls};
 use landspout::netutil::{CertReqs, SniCertificate, SslOptions, TlsVersion};
-use landspout::tcpserver::TcpServer;
+use landspout::tcpserver::TcpServerOptions;
 use support::{Arguments, Flag};
 
 const FLAGS: &[Flag] = &[
@@ -65,9 +65,18 @@ fn main() -> Result<(), support::Failure> {
 }
 
 fn serve(arguments: &Arguments, protocol: String) -> Result<(), support::Failure> {
-    let tls = if arguments.has("--certfile") { Some(server_tls(arguments)?) } else { None };
-    let server = TcpServer::new(async move |stream: IoStream, _| {
-        let result = serve_one(&stream, &protocol, tls.clone()).await;
+    let mut options = TcpServerOptions::new();
+    let mut starting = None;
+    if protocol == "smtp" {
+        starting = Some(with_timeout(arguments, Tls::server(server_options(arguments).server_config()?)));
+    } else if arguments.has("--certfile") {
+        options = options.ssl_options(server_options(arguments))?;
+        if let Some(limit) = arguments.value("--handshake-timeout") {
+            options = options.handshake_timeout(Duration::from_millis(limit));
+        }
+    }
+    let server = options.handler(async move |stream: IoStream, _| {
+        let result = serve_one(&stream, &protocol, starting.clone()).await;
         println!("left: {}", how(&result, &stream));
         // Whether that is what it should be, the script at the other end knows.
         Ok::<(), StreamError>(())
@@ -79,16 +88,15 @@ fn serve(arguments: &Arguments, protocol: String) -> Result<(), support::Failure
     Ok(())
 }
 
-async fn serve_one(stream: &IoStream, protocol: &str, tls: Option<Tls>) -> Outcome {
-    if protocol == "smtp" {
-        return mail::serve(stream, tls).await;
+async fn serve_one(stream: &IoStream, protocol: &str, starting: Option<Tls>) -> Outcome {
+    match protocol {
+        "smtp" => return mail::serve(stream, starting).await,
+        // The handshake is still to be done.
+        "greet" => drop(stream.write(b"welcome\n")?),
+        _ => {}
     }
-    if let Some(tls) = tls {
-        stream.begin_tls(tls)?;
-        if protocol == "greet" {
-            drop(stream.write(b"welcome\n")?);
-        }
-        stream.wait_for_handshake().await?;
+    stream.wait_for_handshake().await?;
+    if stream.tls().is_some() {
         println!("secured: {}", agreed(stream));
     }
     match protocol {
@@ -219,12 +227,12 @@ impl Pattern {
     }
 }
 
-fn server_tls(arguments: &Arguments) -> Outcome<Tls> {
+fn server_options(arguments: &Arguments) -> SslOptions {
     let mut options = ssl_options(arguments);
     if let (Some(certificate), Some(key)) = (arguments.text("--sni-certfile"), arguments.text("--sni-keyfile")) {
         options = options.sni(SniCertificate::new(certificate).keyfile(key));
     }
-    Ok(with_timeout(arguments, Tls::server(options.server_config()?)))
+    options
 }
 
 fn client_tls(arguments: &Arguments) -> Outcome<Tls> {
