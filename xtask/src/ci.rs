@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::manifest::{self, FeatureSet, Manifest};
-use crate::{examples, interop, parity, tidy};
+use crate::{examples, interop, packages, parity, tidy};
 
 /// Runs all steps.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
@@ -40,6 +40,7 @@ fn steps(crates: &[Manifest]) -> Vec<Step> {
     let mut steps = vec![
         Step::cargo("fmt --all --check"),
         Step::Chore("tidy", tidy::run),
+        Step::Chore("packages", packages::run),
         Step::cargo("clippy --locked --workspace --all-targets --all-features -- -D warnings"),
         // The README's command, as a newcomer types it.
         Step::cargo("test"),

@@ -8,6 +8,7 @@ mod ci;
 mod examples;
 mod interop;
 mod manifest;
+mod packages;
 mod parity;
 mod tidy;
 
@@ -18,12 +19,13 @@ const HELP: &str = "\
 usage: cargo xtask CHORE
 
   ci               everything that must pass before a commit: fmt, tidy, clippy, tests, each package by itself with
-                   no, each and all features, docs, examples; stops at the first failure
+                   no, each and all features, parity, docs, examples; stops at the first failure
   ci --list        print these commands without running them
   tidy             check the invariants of ARCHITECTURE.md and of this repository's shape
   parity           account for every test method of Tornado's suite that tests/parity lists, by running our tests that
                    show the same; fails while some are missing
   parity --allow-missing   only prints those
+  packages         compare the README's numbers of dependencies with what cargo tree shows
   examples         build all examples, start each, use it once, stop it
   examples NAME..  the same for some of them
   interop          our streams against openssl, curl, Python and Tornado; installs what is missing of them
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(root),
         ["ci", "--list"] => ci::list(root),
         ["tidy"] => tidy::run(root),
+        ["packages"] => packages::run(root),
         ["parity"] => parity::run(root, false),
         ["parity", "--allow-missing"] => parity::run(root, true),
         ["examples", names @ ..] => examples::run(root, names),

@@ -7,7 +7,7 @@
 mod code;
 mod documents;
 mod layers;
-mod markdown;
+pub(crate) mod markdown;
 mod ownership;
 mod shape;
 #[cfg(test)]

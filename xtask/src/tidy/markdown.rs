@@ -2,7 +2,7 @@
 
 /// The rows below the header of the first table that has all these columns; each row holds the cells of these columns
 /// in this order, as plain text.
-pub(super) fn table(text: &str, columns: &[&str]) -> Option<Vec<Vec<String>>> {
+pub(crate) fn table(text: &str, columns: &[&str]) -> Option<Vec<Vec<String>>> {
     let mut lines = text.lines();
     let places = lines.by_ref().find_map(|line| {
         let header = cells(line)?;
@@ -30,7 +30,7 @@ pub(super) fn list(text: &str, title: &str) -> Option<Vec<String>> {
 }
 
 /// The names between backticks.
-pub(super) fn code_spans(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
