@@ -45,7 +45,8 @@ pub use error::SubprocessError;
 /// # How its end is noticed
 /// The loop listens to SIGCHLD ([`add_signal_listener`](IoLoop::add_signal_listener)) from before the child is started
 /// until it has ended, beside whatever handler the program has. As one signal may stand for several ends, each child
-/// then looks for itself, by its own pid: other children of this process are never waited for.
+/// then looks for itself, by its own pid: other children of this process are never waited for. (A library that puts a handler of
+/// its own in place with sigaction(2), and doesn't call the one before, keeps the loop from hearing of anything.)
 ///
 /// # When it is dropped
 /// The child runs on, and the loop still waits for it, so that no zombie stays; an exit callback still runs. With
