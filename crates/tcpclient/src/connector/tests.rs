@@ -258,12 +258,23 @@ fn a_first_failure_starts_the_next_address_and_the_other_family() {
 }
 
 #[test]
-fn the_delay_starts_the_other_family_and_a_later_failure_no_third() {
+fn the_delay_starts_the_other_family_and_once_it_has_won_a_failure_starts_nothing() {
     let race = Race::between(&[v4(1), v4(2), v6(1), v6(2)]);
     race.pass(ALMOST);
     race.assert_tried(&[v4(1)]);
     race.pass(A_LITTLE);
     race.assert_tried(&[v4(1), v6(1)]);
+    race.connects(v6(1));
+    race.assert_won_by(v6(1));
+    race.assert_closed(&[v4(1)]);
+    race.fails(v4(1));
+    race.assert_tried(&[v4(1), v6(1)]);
+}
+
+#[test]
+fn a_failure_beside_the_other_family_starts_the_next_address_of_its_own() {
+    let race = Race::between(&[v4(1), v4(2), v6(1), v6(2)]);
+    race.pass(DELAY);
     race.fails(v4(1));
     race.assert_tried(&[v4(1), v6(1), v4(2)]);
     race.connects(v6(1));
