@@ -51,6 +51,8 @@ fn steps(crates: &[Manifest]) -> Vec<Step> {
     }
     // What it runs was built above: seconds of work.
     steps.push(Step::Chore("parity --allow-missing", |root| parity::run(root, true)));
+    // A short form of `cargo xtask soak`.
+    steps.push(Step::cargo("run --locked -p landspout-iostream --all-features --example transfer -- 16"));
     steps.push(Step::Cargo {
         environment: Some(("RUSTDOCFLAGS", "-Dwarnings")),
         arguments: words("doc --locked --workspace --no-deps --all-features"),

@@ -10,6 +10,7 @@ mod interop;
 mod manifest;
 mod packages;
 mod parity;
+mod soak;
 mod tidy;
 
 use std::path::Path;
@@ -30,6 +31,8 @@ usage: cargo xtask CHORE
   examples NAME..  the same for some of them
   interop          our streams against openssl, curl, Python and Tornado; installs what is missing of them
   interop WORD..   the cases whose name has one of these words
+  soak             50,000 random sequences of calls and a gibibyte each way, over every transport; minutes of work
+  soak PART..      sequences or transfer alone
 ";
 
 fn main() -> ExitCode {
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         ["parity", "--allow-missing"] => parity::run(root, true),
         ["examples", names @ ..] => examples::run(root, names),
         ["interop", words @ ..] => interop::run(root, words),
+        ["soak", parts @ ..] => soak::run(root, parts),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");
             Ok(())

@@ -128,6 +128,14 @@ impl Regex {
     }
 }
 
+impl std::str::FromStr for Regex {
+    type Err = RegexError;
+
+    fn from_str(pattern: &str) -> Result<Self, RegexError> {
+        Self::new(pattern)
+    }
+}
+
 impl fmt::Debug for Regex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Regex").field(&self.as_str()).finish()

@@ -11,15 +11,15 @@ use std::rc::Rc;
 use common::*;
 use landspout_iostream::{CloseCause, IoStream, ReadTarget, StreamError, StreamOptions, Written};
 
-/// Sequences over each transport.
-const SEQUENCES: u64 = 1000;
-
 over_each_transport!(random_sequences);
 
 async fn random_sequences(over: Over) {
-    for seed in 0..SEQUENCES {
+    for seed in 0..sequences() {
         let mut rng = Random::new(seed);
         let (first, second) = over.pair_with(options(&mut rng), options(&mut rng)).await;
+        // Without it, most of the time of a conversation over TCP would be spent waiting for the kernel's timers.
+        first.set_nodelay(true).unwrap();
+        second.set_nodelay(true).unwrap();
         if over.both_ways() && rng.one_in(2) {
             both_ways(first, second, &mut rng).await;
         } else {
@@ -30,7 +30,7 @@ async fn random_sequences(over: Over) {
 
 /// The peer is a thread with a blocking descriptor: bytes come at any point, not only between turns.
 async fn random_sequences_from_outside(over: Over) {
-    for seed in 0..SEQUENCES / 20 {
+    for seed in 0..sequences() / 20 {
         let mut rng = Random::new(seed + 1_000_000);
         let text = Text::new(&mut rng);
         let bytes = text.bytes.clone().to_vec();
@@ -301,7 +301,7 @@ impl Reader {
         let stream = self.stream.clone();
         let limit = stream.options().max_buffer_size;
         let patient = !self.rng.one_in(3);
-        match self.rng.below(8) {
+        match self.rng.below(9) {
             0 | 1 => {
                 let n = self.some().min(limit);
                 if let Some(result) = attempt(stream.read_bytes(n), patient, &mut self.rng).await {
@@ -353,6 +353,7 @@ impl Reader {
                     self.took(&memory[..n]);
                 }
             }
+            7 => self.step_by_regex(limit, patient).await,
             _ => {
                 // As a protocol does it: fill, look, take.
                 if stream.with_buffered(<[u8]>::is_empty) {
@@ -366,6 +367,30 @@ impl Reader {
         assert!(!stream.reading());
         assert!(stream.with_buffered(|buffered| buffered.len() <= limit && self.rest().starts_with(buffered)));
     }
+
+    /// By patterns whose match is certain with its last byte: the text may end there, and the stream not yet.
+    #[cfg(feature = "regex")]
+    async fn step_by_regex(&mut self, limit: usize, patient: bool) {
+        thread_local! {
+            static PATTERNS: Vec<(landspout_iostream::Regex, regex::bytes::Regex)> =
+                [r"\r?\n", "[ab]+?c", "(a|bc)d", r"d{2}|\n{2}", r"[^\r]*\r\n"]
+                    .iter()
+                    .map(|pattern| (pattern.parse().unwrap(), regex::bytes::Regex::new(pattern).unwrap()))
+                    .collect();
+        }
+        let stream = self.stream.clone();
+        let (ours, theirs) = PATTERNS.with(|patterns| patterns[self.rng.below(patterns.len())].clone());
+        let Some(end) = theirs.find(self.rest()).map(|found| found.end()).filter(|end| *end <= limit) else { return };
+        let max_bytes = self.rng.one_in(2).then(|| end + self.rng.below(100));
+        if let Some(result) = attempt(stream.read_until_regex(&ours, max_bytes), patient, &mut self.rng).await {
+            let piece = result.unwrap();
+            assert_eq!(piece.len(), end);
+            self.took(&piece);
+        }
+    }
+
+    #[cfg(not(feature = "regex"))]
+    async fn step_by_regex(&mut self, _limit: usize, _patient: bool) {}
 
     /// The writer ends, or has ended. Gives whether all that it writes was wanted.
     async fn read_the_end(&mut self) -> bool {

@@ -15,13 +15,11 @@ pub mod wakers;
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write};
-use std::fs::{File, OpenOptions};
 use std::future::{Future, poll_fn};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
-use std::process::Command;
 use std::rc::Rc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,11 +34,17 @@ use tracing::span;
 /// A test that would hang ends after this.
 pub const GUARD: Duration = Duration::from_secs(60);
 
+/// How many random sequences of calls a test makes over each transport. `cargo xtask soak` asks for more.
+pub fn sequences() -> u64 {
+    std::env::var("LANDSPOUT_SEQUENCES").map_or(1000, |number| number.parse().expect("a number"))
+}
+
 /// Runs a test's future on a loop of its own.
 pub fn run<F: Future + 'static>(future: F) -> F::Output {
     LISTENING.call_once(listen);
     let io_loop = IoLoop::new().expect("a loop");
-    let output = io_loop.run_sync_timeout(GUARD, future).expect("the test ends by itself");
+    let guard = GUARD * sequences().div_ceil(1000) as u32;
+    let output = io_loop.run_sync_timeout(guard, future).expect("the test ends by itself");
     io_loop.close().expect("the loop stands still");
     output
 }
@@ -185,19 +189,9 @@ pub fn tcp_sockets() -> (TcpStream, TcpStream) {
     (one, listener.accept().unwrap().0)
 }
 
-/// The two ends of a pipe, reader first: a named one whose name is gone again, as `std::io::pipe` is too young.
+/// The two ends of a pipe, reader first.
 pub fn os_pipe() -> (OwnedFd, OwnedFd) {
-    let path = temporary_path("pipe");
-    assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo runs").success());
-    // Each side's open waits for the other side's.
-    let reader = std::thread::spawn({
-        let path = path.clone();
-        move || File::open(path).unwrap()
-    });
-    let writer = OpenOptions::new().write(true).open(&path).unwrap();
-    let reader = reader.join().unwrap();
-    std::fs::remove_file(&path).unwrap();
-    (reader.into(), writer.into())
+    nix::unistd::pipe().unwrap()
 }
 
 /// A path where nothing is yet.
