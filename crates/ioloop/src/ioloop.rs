@@ -221,7 +221,7 @@ impl IoLoop {
         }
         let _running = Running::enter(self);
         // Much time may have passed since the last turn, or since the loop was made.
-        inner.turn.now.set(inner.clock.monotonic());
+        inner.read_time();
         inner.run()
     }
 
@@ -401,12 +401,12 @@ impl Inner {
             self.turn.refill();
             self.run_callbacks();
             self.tasks.run(TASK_ROUNDS);
-            self.run_timeouts(&mut batch);
+            let time_is_fresh = self.run_timeouts(&mut batch);
             self.flush();
             if self.stop.get() {
                 return Ok(());
             }
-            self.poll()?;
+            self.poll(time_is_fresh)?;
         }
     }
 
@@ -419,12 +419,13 @@ impl Inner {
         }
     }
 
-    fn run_timeouts(&self, batch: &mut Vec<Key>) {
-        let Some(next) = self.wheel.borrow().next_expiration() else { return };
-        self.turn.now.set(self.clock.monotonic());
+    /// True if the turn's time was read and nothing took time since.
+    fn run_timeouts(&self, batch: &mut Vec<Key>) -> bool {
+        let Some(next) = self.wheel.borrow().next_expiration() else { return false };
+        self.read_time();
         let now = self.nanos(self.turn.now.get());
         if now < next {
-            return;
+            return true;
         }
         self.wheel.borrow_mut().expire(now, batch);
         for key in batch.drain(..) {
@@ -436,6 +437,7 @@ impl Inner {
                 None => {}
             }
         }
+        false
     }
 
     fn flush(&self) {
@@ -450,12 +452,15 @@ impl Inner {
         self.flushing.set(flushing);
     }
 
-    fn poll(&self) -> Result<(), LoopError> {
+    fn poll(&self, time_is_fresh: bool) -> Result<(), LoopError> {
         let busy = self.tasks.has_ready() || !self.callbacks.borrow().is_empty() || !self.dirty.borrow().is_empty();
         let deadline = self.next_deadline();
+        if deadline.is_some() && !time_is_fresh {
+            // What took long must not be slept for as well.
+            self.read_time();
+        }
         let timeout = if busy { Some(Duration::ZERO) } else { self.clock.block_for(self.turn.now.get(), deadline) };
-        let arrived = self.reactor.turn(timeout)?;
-        self.turn.now.set(self.clock.monotonic());
+        let arrived = self.reactor.turn(timeout, || self.read_time())?;
         if arrived.events == 0 && !busy {
             self.clock.idled(deadline);
         }
@@ -476,6 +481,10 @@ impl Inner {
             self.signals.run();
         }
         Ok(())
+    }
+
+    fn read_time(&self) {
+        self.turn.now.set(self.clock.monotonic());
     }
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -156,13 +156,14 @@ impl Reactor {
         true
     }
 
-    /// Waits for events and dispatches them.
-    pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<Arrived> {
+    /// Waits for events, calls `waited`, and dispatches them.
+    pub(crate) fn turn(&self, timeout: Option<Duration>, waited: impl FnOnce()) -> io::Result<Arrived> {
         let Some(mut events) = self.events.take() else { return Ok(Arrived::default()) };
         let polled = match &mut *self.poll.borrow_mut() {
             Some(poll) => poll.poll(&mut events, timeout),
             None => Ok(()),
         };
+        waited();
         let mut arrived = Arrived::default();
         let result = match polled {
             Ok(()) => {

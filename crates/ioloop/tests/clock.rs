@@ -4,10 +4,12 @@ mod common;
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use common::*;
-use landspout_ioloop::{Clock, IoLoop, ManualClock, SystemClock, sleep, with_timeout};
+use landspout_ioloop::{
+    Clock, EventTarget, Events, IoLoop, ManualClock, Ready, Registration, SystemClock, sleep, with_timeout,
+};
 
 #[test]
 fn a_manual_clock_stands_still_until_it_is_moved() {
@@ -193,4 +195,96 @@ fn the_system_clock_blocks_until_the_deadline_and_not_past_it() {
     assert_eq!(clock.block_for(now, Some(now)), Some(Duration::ZERO), "a deadline that has passed");
     let hour = Duration::from_secs(3600);
     assert_eq!(clock.block_for(now, Some(now + hour)), Some(hour));
+}
+
+/// A clock that passes while the loop blocks, always by an hour, and notes what it was asked.
+#[derive(Clone)]
+struct Passing {
+    time: ManualClock,
+    asked: Trace<(Instant, Option<Instant>)>,
+}
+
+impl Passing {
+    fn new() -> Self {
+        Self { time: ManualClock::new(), asked: Trace::default() }
+    }
+}
+
+impl Clock for Passing {
+    fn monotonic(&self) -> Instant {
+        self.time.monotonic()
+    }
+
+    fn wall(&self) -> SystemTime {
+        self.time.wall()
+    }
+
+    fn block_for(&self, now: Instant, deadline: Option<Instant>) -> Option<Duration> {
+        self.asked.push((now, deadline));
+        self.time.advance(Duration::from_secs(3600));
+        Some(Duration::ZERO)
+    }
+}
+
+#[test]
+fn a_handler_sees_the_time_after_the_poll() {
+    let clock = Passing::new();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    let start = io_loop.now();
+    let (socket, peer) = socket_pair();
+    write_all(&peer, b"x");
+    let seen = Trace::default();
+    io_loop
+        .add_handler(&socket, Events::READ, {
+            let seen = seen.clone();
+            move |_, _| {
+                seen.push(IoLoop::current().now() - start);
+                IoLoop::current().stop();
+            }
+        })
+        .unwrap();
+    io_loop.start().unwrap();
+    assert_eq!(seen.take(), [Duration::from_secs(3600)]);
+}
+
+/// The loop must not sleep for the time that the first one took.
+#[test]
+fn a_slow_timeout_does_not_delay_the_next() {
+    let clock = Passing::new();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    let start = io_loop.now();
+    let second = Duration::from_secs(1);
+    io_loop.call_at(start, {
+        let clock = clock.clone();
+        move || {
+            clock.time.advance(second);
+            IoLoop::current().call_at(start + 3 * second, || IoLoop::current().stop());
+        }
+    });
+    io_loop.start().unwrap();
+    assert_eq!(clock.asked.take(), [(start + second, Some(start + 3 * second))]);
+    // Nor for what took long before the first timeout of all was armed.
+    let start = clock.monotonic();
+    io_loop.spawn({
+        let clock = clock.clone();
+        async move {
+            clock.time.advance(second);
+            let registration = Registration::detached(&IoLoop::current(), Ready::NONE).unwrap();
+            registration.flush_later(Rc::new(ArmsWhenFlushed(start + 3 * second)));
+        }
+    });
+    io_loop.start().unwrap();
+    assert_eq!(clock.asked.take(), [(start + second, Some(start + 3 * second))]);
+}
+
+struct ArmsWhenFlushed(Instant);
+
+impl EventTarget for ArmsWhenFlushed {
+    fn ready(self: Rc<Self>, _: Ready) {}
+
+    fn flush(self: Rc<Self>) {
+        IoLoop::current().call_at(self.0, || IoLoop::current().stop());
+    }
+
+    fn loop_closed(self: Rc<Self>) {}
 }
