@@ -36,6 +36,21 @@ def smtplib_to_us(version):
         return agreed
 
 
+@case("openssl s_client -starttls smtp, TLS {} -> our server", needs=["openssl"], each=VERSIONS)
+def s_client_to_us(version):
+    with Peer("--serve", "smtp", *SERVER_TLS) as server:
+        starting = ("-starttls", "smtp", "-quiet", "-crlf", "-verify_return_error", "-verify_hostname", NAME)
+        there = ("-CAfile", "ca.pem", "-connect", f"127.0.0.1:{server.port}", "-tls" + version.replace(".", "_"))
+        with Child(["openssl", "s_client", *starting, *there], stdin=True) as client:
+            client.send(b"EHLO client.example.com\nNOOP\n")
+            client.wait_for("^250 fine", 2)
+            # A Q alone would end s_client.
+            client.send(b"quit\n")
+            client.wait_for("^221")
+            client.finish()
+        return server.wait_for("secured: (.*)").group(1)
+
+
 @case("smtplib, STARTTLS -> our server: a certificate that isn't trusted", needs=["openssl"])
 def distrust():
     with Peer("--serve", "smtp", *SERVER_TLS) as server:

@@ -50,7 +50,7 @@ fn steps(crates: &[Manifest]) -> Vec<Step> {
         steps.extend(package_steps(manifest));
     }
     // What it runs was built above: seconds of work.
-    steps.push(Step::Chore("parity --allow-missing", |root| parity::run(root, true)));
+    steps.push(Step::Chore("parity", |root| parity::run(root, false)));
     // A short form of `cargo xtask soak`.
     steps.push(Step::cargo("run --locked -p landspout-iostream --all-features --example transfer -- 16"));
     steps.push(Step::Cargo {
