@@ -91,6 +91,11 @@ impl Arguments {
         self.given.iter().rev().find(|(given, _)| *given == name).map(|(_, value)| value.as_str())
     }
 
+    /// All values of a flag that may be repeated.
+    pub(crate) fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.given.iter().filter(move |(given, _)| *given == name).map(|(_, value)| value.as_str())
+    }
+
     /// A value that is no `T` ends the program with status 2.
     pub(crate) fn value<T: FromStr<Err: Display>>(&self, name: &str) -> Option<T> {
         let value = self.text(name)?;

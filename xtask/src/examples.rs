@@ -39,10 +39,12 @@ pub(crate) const EXAMPLES: &[Example] = &[
     server("http_playground", playground),
     server("chat", chat),
     Example { arguments: &["--deadline", "300"], ..program("subprocess", subprocess) },
+    Example { arguments: TWO_LINES, ..program("line_client", line_client) },
     program("happy_eyeballs", happy_eyeballs),
     Example { arguments: &["--period", "20"], ..program("periodic", periodic) },
 ];
 
+const TWO_LINES: &[&str] = &["--send", "hello", "--send", "how are you", "--timeout", "0.1"];
 const WORKERS: &[&str] = &["--port", "0", "--workers", "2"];
 
 const fn server(name: &'static str, use_once: fn(&Running) -> Result<(), String>) -> Example {
@@ -207,6 +209,19 @@ fn periodic(running: &Running) -> Result<(), String> {
     let polls = output.lines().filter(|line| line.contains("slow poll")).enumerate();
     let overlap = polls.clone().any(|(i, line)| line.contains("begins") != (i % 2 == 0));
     if overlap || polls.count() == 0 { Err("the slow polls overlap, or there is none".to_owned()) } else { Ok(()) }
+}
+
+/// The answers come in two pieces; each read of the first one is given up and loses nothing.
+fn line_client(running: &Running) -> Result<(), String> {
+    running.wait_for("the answers behind time-outs", |output| {
+        let mut rest = output;
+        for line in
+            ["(waiting, with 10 bytes", "you said: hello\n", "(waiting, with 10 bytes", "you said: how are you\n"]
+        {
+            rest = &rest[rest.find(line)? + line.len()..];
+        }
+        Some(())
+    })
 }
 
 /// What one terminal sends the other one gets.
