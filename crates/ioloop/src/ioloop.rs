@@ -454,12 +454,16 @@ impl Inner {
 
     fn poll(&self, time_is_fresh: bool) -> Result<(), LoopError> {
         let busy = self.tasks.has_ready() || !self.callbacks.borrow().is_empty() || !self.dirty.borrow().is_empty();
-        let deadline = self.next_deadline();
-        if deadline.is_some() && !time_is_fresh {
-            // What took long must not be slept for as well.
-            self.read_time();
+        let mut deadline = None;
+        let mut timeout = Some(Duration::ZERO);
+        if !busy {
+            deadline = self.next_deadline();
+            if deadline.is_some() && !time_is_fresh {
+                // What took long must not be slept for as well.
+                self.read_time();
+            }
+            timeout = self.clock.block_for(self.turn.now.get(), deadline);
         }
-        let timeout = if busy { Some(Duration::ZERO) } else { self.clock.block_for(self.turn.now.get(), deadline) };
         let arrived = self.reactor.turn(timeout, || self.read_time())?;
         if arrived.events == 0 && !busy {
             self.clock.idled(deadline);

@@ -163,28 +163,27 @@ impl Reactor {
             Some(poll) => poll.poll(&mut events, timeout),
             None => Ok(()),
         };
-        waited();
-        let mut arrived = Arrived::default();
-        let result = match polled {
-            Ok(()) => {
-                for event in &events {
-                    arrived.events += 1;
-                    match event.token() {
-                        WAKER => arrived.from_other_threads = true,
-                        #[cfg(feature = "signal")]
-                        SIGNALS => arrived.signals = true,
-                        token => self.dispatch(Token::from_mio(token), event),
-                    }
-                }
-                Ok(arrived)
+        match polled {
+            // A signal handler ran, or a debugger looked: there are no events, and the next turn polls again.
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                self.events.set(Some(events));
+                return Err(error);
             }
-            // A signal handler ran, or a debugger looked: the next turn polls again.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(arrived),
-            Err(error) => Err(error),
-        };
+            _ => waited(),
+        }
+        let mut arrived = Arrived::default();
+        for event in &events {
+            arrived.events += 1;
+            match event.token() {
+                WAKER => arrived.from_other_threads = true,
+                #[cfg(feature = "signal")]
+                SIGNALS => arrived.signals = true,
+                token => self.dispatch(Token::from_mio(token), event),
+            }
+        }
         events.clear();
         self.events.set(Some(events));
-        result
+        Ok(arrived)
     }
 
     #[cfg(feature = "signal")]
