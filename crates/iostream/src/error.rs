@@ -172,6 +172,25 @@ impl std::error::Error for CloseCause {
     }
 }
 
+/// A cause with its own causes, for log lines: nobody else asks for them there.
+pub(crate) struct Whole<'a>(pub(crate) &'a CloseCause);
+
+impl fmt::Display for Whole<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        // An error of the system is all that its cause says.
+        let mut source = match self.0 {
+            CloseCause::Io(_) => None,
+            cause => std::error::Error::source(cause),
+        };
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

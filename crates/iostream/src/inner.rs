@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use landspout_ioloop::{EventTarget, IoLoop, Ready, Registration, TimeoutHandle};
 
 use crate::buffer::Buffer;
-use crate::error::{CloseCause, StreamError};
+use crate::error::{CloseCause, StreamError, Whole};
 use crate::stream::StreamOptions;
 use crate::transport::Transport;
 
@@ -241,7 +241,7 @@ impl Inner {
             return self.end_of_input();
         }
         if cause.is_failed_trust() {
-            tracing::info!("closing a stream: {cause}");
+            tracing::info!("closing a stream: {}", Whole(&cause));
         } else if !cause.is_disconnect() {
             tracing::warn!("error on read: {cause}");
         }

@@ -129,9 +129,11 @@ impl Connections {
         if self.open.get() == 0 {
             return Poll::Ready(());
         }
-        let mut draining = self.draining.borrow_mut();
-        if !draining.iter().any(|waker| waker.will_wake(cx.waker())) {
-            draining.push(cx.waker().clone());
+        // A waker is foreign code: it is cloned and dropped without a borrow.
+        let waker = cx.waker().clone();
+        let known = self.draining.borrow().iter().any(|known| known.will_wake(&waker));
+        if !known {
+            self.draining.borrow_mut().push(waker);
         }
         Poll::Pending
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use landspout_ioloop::{Ready, TimeoutHandle};
 
 use super::{Inner, Phase, State};
-use crate::error::{CloseCause, StreamError};
+use crate::error::{CloseCause, StreamError, Whole};
 use crate::transport::Transport;
 
 /// What a stream remembers of a handshake that is not done.
@@ -100,7 +100,7 @@ impl Inner {
         } else {
             let peer = self.with_transport(|transport| transport.peer_addr()).flatten();
             let peer = peer.map_or_else(|| "a peer".to_owned(), |address| address.to_string());
-            tracing::info!("handshake with {peer} failed: {cause}");
+            tracing::info!("handshake with {peer} failed: {}", Whole(&cause));
         }
         self.close_with(Some(cause));
     }

@@ -137,7 +137,7 @@ impl From<TlsFailure> for std::io::Error {
 
 impl fmt::Display for TlsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TLS: {}", self.0)
+        f.write_str("the two sides of TLS can't agree")
     }
 }
 
