@@ -146,11 +146,9 @@ impl<T> Future for ExecutorFuture<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A waker's clone and drop are foreign code: neither happens under the lock.
         let waker = cx.waker().clone();
-        match lock(&self.slot).replace(Slot::Waiting(Some(waker))) {
-            Slot::Waiting(old) => {
-                drop(old);
-                Poll::Pending
-            }
+        let before = lock(&self.slot).replace(Slot::Waiting(Some(waker)));
+        match before {
+            Slot::Waiting(_) => Poll::Pending,
             Slot::Done(result) => Poll::Ready(result),
         }
     }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 
 use common::*;
@@ -226,6 +226,32 @@ fn a_future_that_outlives_its_loop_still_resolves() {
     io_loop.close().unwrap();
     go.send(()).unwrap();
     assert_eq!(run(&IoLoop::new().unwrap(), poll_fn(poll)).unwrap(), 42);
+}
+
+/// A waker that is dropped may do anything, also run the very job.
+#[test]
+fn no_waker_is_dropped_while_the_result_is_locked() {
+    #[derive(Default)]
+    struct RunsJobs(Mutex<Vec<Job>>);
+    impl Wake for RunsJobs {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for RunsJobs {
+        fn drop(&mut self) {
+            self.0.get_mut().unwrap().drain(..).for_each(|job| job());
+        }
+    }
+    let (io_loop, _clock) = still_loop();
+    let runs_jobs = Arc::new(RunsJobs::default());
+    let keeps = {
+        let runs_jobs = Arc::downgrade(&runs_jobs);
+        move |job: Job| runs_jobs.upgrade().unwrap().0.lock().unwrap().push(job)
+    };
+    let mut future = io_loop.run_in_executor(Some(&keeps), || 42);
+    let mut poll = |waker: Waker| Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
+    assert!(poll(runs_jobs.into()).is_pending());
+    assert!(poll(Waker::noop().clone()).is_pending(), "the job runs at its end");
+    assert!(matches!(poll(Waker::noop().clone()), Poll::Ready(Ok(42))));
 }
 
 #[test]
