@@ -41,8 +41,8 @@
 //! more than 16 neighbours.
 //!
 //! # Threads
-//! Everything here is `!Send` but [`Remote`], by which other threads post callbacks. Wakers may be used anywhere. What blocks
-//! goes to other threads by `run_in_executor` (feature `executor`), and its result comes back as a future.
+//! Everything of a loop is `!Send` but [`Remote`], by which other threads post callbacks. Wakers may be used anywhere. What
+//! blocks goes to other threads by `run_in_executor` (feature `executor`), and its result comes back as a future.
 //!
 //! # The end of a loop
 //! [`close`](IoLoop::close), the drop of the last handle, or the end of the thread whose current loop it is, cancels all
