@@ -67,9 +67,8 @@ fn steps(crates: &[Manifest]) -> Vec<Step> {
 fn package_steps(manifest: &Manifest) -> Vec<Step> {
     let package = &manifest.name;
     let sets = manifest.feature_sets();
-    let last = sets.len() - 1;
     let mut steps = Vec::new();
-    for (set, number) in sets.iter().zip(0..) {
+    for set in &sets {
         let flags = if sets == [FeatureSet::None] { Vec::new() } else { set.flags() };
         let step = |chore: &str, end: &str| {
             let mut arguments = words(chore);
@@ -78,13 +77,9 @@ fn package_steps(manifest: &Manifest) -> Vec<Step> {
             arguments.extend(words(end));
             Step::Cargo { environment: None, arguments }
         };
-        // `build` sees the normal dependencies alone, `test` the features that the dev-dependencies add.
-        steps.push(step("build", ""));
+        // The library by its normal dependencies alone, then with the features that the dev-dependencies add to them.
+        steps.push(step("clippy", "-- -D warnings"));
         steps.push(step("test", ""));
-        // The set with everything on was linted with the workspace.
-        if number < last {
-            steps.push(step("clippy --all-targets", "-- -D warnings"));
-        }
     }
     steps
 }
@@ -146,16 +141,13 @@ mod tests {
         let manifest = Manifest::parse("n", "[package]\nname = \"n\"\n[features]\na = []\nb = []\n");
         let texts: Vec<String> = package_steps(&manifest).iter().map(Step::text).collect();
         let expected = [
-            "cargo build --locked -p n --no-default-features",
+            "cargo clippy --locked -p n --no-default-features -- -D warnings",
             "cargo test --locked -p n --no-default-features",
-            "cargo clippy --all-targets --locked -p n --no-default-features -- -D warnings",
-            "cargo build --locked -p n --no-default-features --features a",
+            "cargo clippy --locked -p n --no-default-features --features a -- -D warnings",
             "cargo test --locked -p n --no-default-features --features a",
-            "cargo clippy --all-targets --locked -p n --no-default-features --features a -- -D warnings",
-            "cargo build --locked -p n --no-default-features --features b",
+            "cargo clippy --locked -p n --no-default-features --features b -- -D warnings",
             "cargo test --locked -p n --no-default-features --features b",
-            "cargo clippy --all-targets --locked -p n --no-default-features --features b -- -D warnings",
-            "cargo build --locked -p n --all-features",
+            "cargo clippy --locked -p n --all-features -- -D warnings",
             "cargo test --locked -p n --all-features",
         ];
         assert_eq!(texts, expected);
@@ -165,6 +157,6 @@ mod tests {
     fn a_package_without_features_runs_once() {
         let manifest = Manifest::parse("n", "[package]\nname = \"n\"\n");
         let texts: Vec<String> = package_steps(&manifest).iter().map(Step::text).collect();
-        assert_eq!(texts, ["cargo build --locked -p n", "cargo test --locked -p n"]);
+        assert_eq!(texts, ["cargo clippy --locked -p n -- -D warnings", "cargo test --locked -p n"]);
     }
 }
