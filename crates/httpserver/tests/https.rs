@@ -78,7 +78,8 @@ fn plain_http_on_the_tls_port_is_dropped() {
 
 #[test]
 fn options_of_no_use_are_refused_when_the_server_is_made() {
-    match HttpServerOptions::new().ssl_options(SslOptions::new()) {
+    let options = SslOptions::new().provider(Arc::new(rustls::crypto::ring::default_provider()));
+    match HttpServerOptions::new().ssl_options(options) {
         Err(ServerError::Tls(TlsError::MissingCertfile)) => {}
         other => panic!("{other:?}"),
     }

@@ -9,7 +9,9 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use common::*;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -111,8 +113,7 @@ async fn an_endless_writer_waits_for_its_reader(over: Over) {
         turns(20).await;
     }
     assert!(from.pending_write() <= MARK, "{}", from.pending_write());
-    // It goes on when half of that is gone, and not for every byte.
-    to.read_bytes(written.get() - MARK / 2 + MARK).await.unwrap();
+    to.read_bytes(before + 1).await.unwrap();
     assert!(written.get() > before);
     assert!(from.pending_write() <= MARK);
     endless.abort();
@@ -263,6 +264,46 @@ fn a_pending_write_fails_with_its_stream() {
         let error = writing.await.unwrap().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{error:?}");
     });
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Over a wire that holds little, so that the reader decides how much is left to be sent.
+#[test]
+fn a_writer_goes_on_when_half_is_gone() {
+    const MARK: usize = 64 * 1024;
+    for waits_for_all_as_well in [false, true] {
+        run(async move {
+            let small = StreamOptions::new().read_chunk_size(100);
+            let simulated::Simulated { mut first, second, .. } = simulated::wired(100, StreamOptions::new(), small);
+            let woken = Arc::new(Flag(AtomicBool::new(false)));
+            let waker = Waker::from(woken.clone());
+            let cx = &mut Context::from_waker(&waker);
+            for _ in 0..3 {
+                while Pin::new(&mut first).poll_write(cx, &[1; 10_000]).is_ready() {}
+                turns(3).await;
+            }
+            if waits_for_all_as_well {
+                // The same task: it is woken for what comes first.
+                assert!(first.poll_flush(cx).is_pending());
+            }
+            assert!(Pin::new(&mut first).poll_write(cx, &[1; 10_000]).is_pending());
+            assert_eq!(first.pending_write(), MARK);
+            woken.0.store(false, Ordering::Relaxed);
+            second.read_bytes(MARK / 2 - 1000).await.unwrap();
+            turns(3).await;
+            assert!(!woken.0.load(Ordering::Relaxed), "{} are left", first.pending_write());
+            second.read_bytes(2000).await.unwrap();
+            turns(3).await;
+            assert!(woken.0.load(Ordering::Relaxed), "{} are left", first.pending_write());
+        });
+    }
 }
 
 /// A task that polls both directions has one waker for them.
