@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::error::HttpInputError;
 use crate::form::{Arguments, Files, pairs};
+use crate::grammar::trim_ows;
 use crate::header_params::parse_header;
 use crate::headers::{HttpHeaders, text};
 use crate::multipart::{ParseMultipartConfig, parse_multipart_form_data};
@@ -78,46 +79,40 @@ pub fn parse_body_arguments(
     config: &ParseBodyConfig,
 ) -> Result<Form, HttpInputError> {
     let content_type = content_type.as_ref();
-    match media_type(content_type) {
-        Some(MediaType::UrlEncoded) => {
-            refuse_content_encoding(headers)?;
-            let mut arguments = Arguments::new();
-            for (name, value) in pairs(body) {
-                if arguments.len() == config.max_arguments {
-                    return Err(HttpInputError::TooManyArguments(config.max_arguments));
-                }
-                arguments.add(name, value);
-            }
-            Ok(Form { arguments, files: Files::new() })
-        }
-        Some(MediaType::Multipart) => {
-            refuse_content_encoding(headers)?;
-            let params = parse_header(content_type);
-            let boundary = params.get_bytes("boundary").filter(|b| !b.is_empty()).ok_or(HttpInputError::NoBoundary)?;
-            parse_multipart_form_data(boundary, body, &config.multipart)
-        }
-        None => Ok(Form::default()),
+    if let Some(boundary) = multipart_boundary(content_type)? {
+        refuse_content_encoding(headers)?;
+        return parse_multipart_form_data(&boundary, body, &config.multipart);
     }
+    if !is_media_type(content_type, b"application/x-www-form-urlencoded") {
+        return Ok(Form::default());
+    }
+    refuse_content_encoding(headers)?;
+    let mut arguments = Arguments::new();
+    for (name, value) in pairs(body) {
+        if arguments.len() == config.max_arguments {
+            return Err(HttpInputError::TooManyArguments(config.max_arguments));
+        }
+        arguments.add(name, value);
+    }
+    Ok(Form { arguments, files: Files::new() })
 }
 
-enum MediaType {
-    UrlEncoded,
-    Multipart,
+/// The boundary of `multipart/form-data`, or `None` for another type.
+pub(crate) fn multipart_boundary(content_type: &[u8]) -> Result<Option<Vec<u8>>, HttpInputError> {
+    if !is_media_type(content_type, b"multipart/form-data") {
+        return Ok(None);
+    }
+    let params = parse_header(content_type);
+    let boundary = params.get_bytes("boundary").filter(|boundary| !boundary.is_empty());
+    boundary.map(|boundary| Some(boundary.to_vec())).ok_or(HttpInputError::NoBoundary)
 }
 
-fn media_type(content_type: &[u8]) -> Option<MediaType> {
+fn is_media_type(content_type: &[u8], media_type: &[u8]) -> bool {
     let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
-    let media_type = crate::grammar::trim_ows(&content_type[..end]);
-    if media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
-        Some(MediaType::UrlEncoded)
-    } else if media_type.eq_ignore_ascii_case(b"multipart/form-data") {
-        Some(MediaType::Multipart)
-    } else {
-        None
-    }
+    trim_ows(&content_type[..end]).eq_ignore_ascii_case(media_type)
 }
 
-fn refuse_content_encoding(headers: &HttpHeaders) -> Result<(), HttpInputError> {
+pub(crate) fn refuse_content_encoding(headers: &HttpHeaders) -> Result<(), HttpInputError> {
     match headers.get("content-encoding") {
         // `identity` is no encoding, though nobody should say so (RFC 9110, section 8.4).
         Some(coding) if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") => {

@@ -79,9 +79,11 @@ pub enum HttpInputError {
     InvalidHost(String),
     /// A form in a content encoding that nobody undid; holds the encoding.
     UnsupportedContentEncoding(String),
+    /// A body of a type that isn't taken here; holds the `Content-Type`.
+    UnsupportedMediaType(String),
     /// A form with more arguments than the limit, which it holds.
     TooManyArguments(usize),
-    /// A `multipart/form-data` content type without a usable boundary.
+    /// A `multipart/form-data` content type without a boundary, or with one that can be none.
     NoBoundary,
     /// A multipart body that breaks the format; says how.
     Multipart(MultipartError),
@@ -95,9 +97,13 @@ impl HttpInputError {
         Self::Other(message.into())
     }
 
-    /// The status that suits as an answer: 400 for all that there are now.
+    /// The status that suits as an answer: 400 for most.
     pub fn status(&self) -> StatusCode {
-        StatusCode::BAD_REQUEST
+        match self {
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Multipart(MultipartError::PartTooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        }
     }
 }
 
@@ -110,6 +116,7 @@ impl fmt::Display for HttpInputError {
             Self::MultipleHosts => f.write_str("multiple Host headers"),
             Self::InvalidHost(host) => write!(f, "invalid Host header {host:?}"),
             Self::UnsupportedContentEncoding(coding) => write!(f, "unsupported Content-Encoding {coding:?} of a form"),
+            Self::UnsupportedMediaType(given) => write!(f, "unsupported Content-Type {given:?}"),
             Self::TooManyArguments(limit) => write!(f, "too many form arguments (more than {limit})"),
             Self::NoBoundary => f.write_str("multipart boundary not found"),
             Self::Multipart(_) => f.write_str("invalid multipart/form-data"),
@@ -152,7 +159,11 @@ pub enum MultipartError {
     TooManyParts(usize),
     /// A part's header block exceeds the limit, which it holds (bytes).
     PartHeaderTooLarge(usize),
-    /// A part without the blank line that ends its header block.
+    /// A part's content exceeds the limit, which it holds (bytes).
+    PartTooLarge(u64),
+    /// A delimiter with more whitespace behind it than the limit, which it holds (bytes).
+    PaddingTooLong(usize),
+    /// A part without the blank line that ends its header block, or without header fields before it.
     MissingPartHeaders,
     /// A part's header block is malformed.
     PartHeader(HeaderError),
@@ -169,6 +180,10 @@ impl fmt::Display for MultipartError {
             Self::NoFinalBoundary => f.write_str("no final boundary"),
             Self::TooManyParts(limit) => write!(f, "too many parts (more than {limit})"),
             Self::PartHeaderTooLarge(limit) => write!(f, "part header too large (more than {limit} bytes)"),
+            Self::PartTooLarge(limit) => write!(f, "part too large (more than {limit} bytes)"),
+            Self::PaddingTooLong(limit) => {
+                write!(f, "too much whitespace behind a delimiter (more than {limit} bytes)")
+            }
             Self::MissingPartHeaders => f.write_str("part without headers"),
             Self::PartHeader(_) => f.write_str("malformed part header"),
             Self::InvalidDisposition => f.write_str("invalid Content-Disposition"),

@@ -25,7 +25,8 @@ pub type Files = FormMap<HttpFile>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[doc(alias = "HTTPFile")]
 pub struct HttpFile {
-    /// What the client calls it. It may contain anything: never use it as a path.
+    /// What the client calls it. It may contain anything: never use it as a path, but
+    /// [`harmless_filename`](crate::harmless_filename) of it.
     pub filename: String,
     /// The content: a slice of the request's body, which lives as long as this does.
     pub body: Bytes,

@@ -12,6 +12,7 @@
 //! | to answer | [`HttpConnection`], [`ResponseStartLine`] |
 //! | to know who is there | [`RequestContext`] |
 //! | forms and uploads | [`parse_body_arguments`], [`parse_multipart_form_data`], [`parse_qs_bytes`] |
+//! | uploads that don't fit into memory | [`MultipartReceiver`], [`MultipartDelegate`]; [`MultipartParser`], which does no I/O; [`harmless_filename`] |
 //! | cookies, ranges, dates, URLs | [`parse_cookie`], [`parse_request_range`], [`format_timestamp`], [`url_concat`] |
 //! | to check what others send | [`validate_host`], [`is_token`], [`is_field_value`] |
 //!
@@ -64,9 +65,13 @@
 //!
 //! Forms (RFC 2046, section 5.1.1; RFC 7578):
 //! - Media types have no case (RFC 9110, section 8.3.1) and have to match as a whole, and parameters of the content type may be quoted.
+//! - Forms that don't fit into memory can be taken part by part, through a [`MultipartDelegate`]; Tornado has nothing like it. The
+//!   function for whole forms is built on the same parser.
 //! - A preamble is ignored; Tornado takes it for a part, so that a body may lack its first delimiter.
 //! - Delimiters count only at the start of a line. The first closing one ends the form; Tornado looks for the last.
-//! - `max_parts` lets that many parts through; Tornado one fewer.
+//! - A part with header fields and no content may lack the line break of the content it hasn't; more than 998 bytes of whitespace
+//!   behind a delimiter are refused.
+//! - `max_parts` lets that many parts through; Tornado one fewer. [`max_part_size`](ParseMultipartConfig::max_part_size) is new.
 //! - A part with two names, two file names or two `Content-Disposition` fields is refused, as two readers could take
 //!   different ones.
 //! - An urlencoded form has at most 10,000 arguments ([`ParseBodyConfig::max_arguments`]); Tornado knows no limit.
@@ -85,6 +90,7 @@ mod date;
 mod delegate;
 mod dyn_delegate;
 mod error;
+mod filename;
 mod form;
 mod grammar;
 mod header_params;
@@ -105,13 +111,17 @@ pub use date::{format_timestamp, format_unix_timestamp, imf_fixdate, parse_http_
 pub use delegate::{Flush, HttpConnection, HttpMessageDelegate, HttpServerConnectionDelegate, ServerConnectionId};
 pub use dyn_delegate::DynMessageDelegate;
 pub use error::{BoxError, HeaderError, HttpInputError, HttpOutputError, MultipartError};
+pub use filename::harmless_filename;
 pub use form::{Arguments, Files, FormMap, HttpFile, parse_qs_bytes};
 pub use grammar::{is_field_content, is_field_value, is_token, trim_ows};
 pub use header_params::{ParsedHeader, encode_header, parse_header};
 pub use headers::{Fields, HeaderIndex, HttpHeaders, Iter};
 pub use host::{is_valid_host, split_host_and_port, validate_host};
 pub use http::{Method, StatusCode, Version};
-pub use multipart::{ParseMultipartConfig, parse_multipart_form_data};
+pub use multipart::{
+    MultipartDelegate, MultipartEvent, MultipartParser, MultipartPart, MultipartReceiver, ParseMultipartConfig,
+    parse_multipart_form_data,
+};
 pub use range::{RequestRange, get_content_range, parse_request_range};
 pub use request::HttpServerRequest;
 pub use start_line::{RequestStartLine, ResponseStartLine};

@@ -107,7 +107,8 @@ fn boundary_starts_and_ends_with_quotes() {
 #[test]
 fn missing_headers() {
     assert_error("--1234\r\n\r\nFoo\r\n--1234--\r\n", MultipartError::MissingPartHeaders);
-    assert_error("--1234\r\n\r\n\r\n\r\nFoo\r\n--1234--\r\n", MultipartError::InvalidDisposition);
+    assert_error("--1234\r\n\r\n\r\n\r\nFoo\r\n--1234--\r\n", MultipartError::MissingPartHeaders);
+    assert_error("--1234\r\nA: b\r\n\r\nFoo\r\n--1234--\r\n", MultipartError::InvalidDisposition);
     assert_error("--1234\r\n--1234--\r\n", MultipartError::MissingPartHeaders);
     assert_error(
         "--1234\r\nno colon\r\n\r\n\r\n--1234--",

@@ -1,0 +1,112 @@
+//! File names that others choose, made harmless.
+
+/// As long as a name may become, in bytes: file systems take 255 (`NAME_MAX`), and a caller may want to add something.
+const MAX_LENGTH: usize = 200;
+
+/// A name that can be used for a file in a directory of uploads, as near as possible to the one that a client gave: RFC 7578, section 4.2, and
+/// RFC 6266, section 4.3, ask for something like it.
+///
+/// It has no directory, whichever separator was meant; no control characters, nor those that turn or hide text, nor what
+/// Windows or a shell takes for something special; it isn't hidden, looks like no option, and is at most 200 bytes long. If nothing is
+/// left of the name it is `file`. Two names may become one: open files with `create_new`.
+///
+/// ```
+/// use landspout_httputil::harmless_filename;
+///
+/// assert_eq!(harmless_filename("../../etc/passwd"), "passwd");
+/// assert_eq!(harmless_filename(r"C:\Users\ada\Ünïcode name.txt"), "Ünïcode name.txt");
+/// assert_eq!(harmless_filename(".."), "file");
+/// ```
+pub fn harmless_filename(name: &str) -> String {
+    let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let plain: String = base.chars().map(|c| if is_harmful(c) { '_' } else { c }).collect();
+    // Dots and spaces at the end vanish on Windows, so that two names would be one.
+    let plain = plain.trim_start_matches(['.', '-', ' ', '~']).trim_end_matches(['.', ' ']);
+    if plain.is_empty() {
+        return "file".to_owned();
+    }
+    let name = if is_device(plain) { format!("_{plain}") } else { plain.to_owned() };
+    shortened(name)
+}
+
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*' | '`' | '$' | '&' | ';' | '\'' | '!')
+        // What changes the direction of text or can't be seen: `gpj.exe` shown as `exe.jpg`.
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+}
+
+/// Names that mean devices on Windows, whatever stands behind the first dot.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let numbered = |prefix| stem.strip_prefix(prefix).is_some_and(|n| matches!(n.as_bytes(), [b'0'..=b'9']));
+    ["CON", "PRN", "AUX", "NUL"].contains(&&*stem) || numbered("COM") || numbered("LPT")
+}
+
+/// Cuts in the middle, so that the extension stays.
+fn shortened(mut name: String) -> String {
+    if name.len() <= MAX_LENGTH {
+        return name;
+    }
+    let extension = name.rfind('.').filter(|dot| name.len() - dot <= 20).unwrap_or(name.len());
+    let mut end = MAX_LENGTH - (name.len() - extension);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    let end = name[..end].trim_end_matches(['.', ' ']).len();
+    name.replace_range(end..extension, "");
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_harmless() {
+        for (given, harmless) in [
+            ("a.txt", "a.txt"),
+            ("a b-c_d.tar.gz", "a b-c_d.tar.gz"),
+            ("/etc/passwd", "passwd"),
+            ("..\\..\\boot.ini", "boot.ini"),
+            ("a/b\\c", "c"),
+            ("a/", "file"),
+            ("", "file"),
+            (".", "file"),
+            ("...", "file"),
+            (". .", "file"),
+            (".htaccess", "htaccess"),
+            ("-rf", "rf"),
+            ("~root", "root"),
+            ("a\0b\r\nc\u{7f}\u{85}", "a_b__c__"),
+            ("x<y>:\"|?*", "x_y______"),
+            ("$(a);`b`&'c'!", "_(a)__b___c__"),
+            ("a\u{202e}gpj.exe", "a_gpj.exe"),
+            ("a\u{feff}b\u{200b}c\u{2066}d\u{2028}e", "a_b_c_d_e"),
+            ("name. . ", "name"),
+            ("NUL", "_NUL"),
+            ("con.txt", "_con.txt"),
+            ("Com1 .x", "_Com1 .x"),
+            ("com10", "com10"),
+            ("测试.txt", "测试.txt"),
+        ] {
+            assert_eq!(harmless_filename(given), harmless, "{given:?}");
+            assert_eq!(harmless_filename(harmless), harmless, "it stays as it is");
+        }
+    }
+
+    #[test]
+    fn long_names_keep_their_extension() {
+        for (given, end) in [
+            (format!("{}.jpeg", "é".repeat(400)), "é.jpeg"),
+            ("x".repeat(1000), "xxx"),
+            (format!("{}. .{}", "x".repeat(197), "y".repeat(100)), "xxx"),
+            (format!("a.{}", "y".repeat(1000)), "yyy"),
+            (format!("{}a.{}", "测".repeat(70), "é".repeat(9)), "é"),
+        ] {
+            let name = harmless_filename(&given);
+            assert!(name.len() <= 200 && name.len() > 190 && name.ends_with(end), "{name}");
+            assert_eq!(harmless_filename(&name), name);
+        }
+    }
+}
