@@ -47,7 +47,7 @@ pub use landspout_httputil::{
     HttpServerConnectionDelegate, HttpServerRequest, Method, Protocol, RequestContext, RequestStartLine,
     ResponseStartLine, ServerConnectionId, StatusCode, Version,
 };
-pub use landspout_tcpserver::ServerError;
+pub use landspout_tcpserver::{ConnectionCounts, ServerError};
 pub use server::{HttpServer, HttpServerOptions};
 
 /// Its examples are tests too.

@@ -14,13 +14,15 @@ use landspout_netutil::{BindOptions, Listener, PeerAddress};
 #[cfg(feature = "tls")]
 use landspout_netutil::{ReloadableServerConfig, TlsError};
 use landspout_process::ForkOptions;
-use landspout_tcpserver::{ServerError, TcpServer, TcpServerOptions};
+use landspout_tcpserver::{ConnectionCounts, ServerError, TcpServer, TcpServerOptions};
 
 use crate::adapter::{CallbackDelegate, CallbackResult, LiveConnections, ServerDelegate, XHeadersDelegate};
 use crate::xheaders::XHeaders;
 
 /// How long a connection may be idle, unless told otherwise. Tornado's hour.
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How long a client may take nothing of an answer: nginx's `send_timeout`.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The settings of an [`HttpServer`]: the arguments of Tornado's `HTTPServer`, with its names and defaults.
 ///
@@ -55,7 +57,7 @@ impl Default for HttpServerOptions {
         };
         Self {
             params,
-            tcp: TcpServerOptions::new(),
+            tcp: TcpServerOptions::new().send_timeout(SEND_TIMEOUT),
             secure: false,
             xheaders: false,
             trusted_downstream: Vec::new(),
@@ -169,9 +171,24 @@ impl HttpServerOptions {
         self
     }
 
+    /// How long a client may take nothing of an answer, while there is something to be taken: then it is cut off. A client that
+    /// reads is not, however slowly it does. Default 60 s, as nginx's `send_timeout`; `None` and zero: no limit, as in Tornado,
+    /// where whoever stops reading holds an answer's memory for ever. See [`TcpServerOptions::send_timeout`].
+    pub fn send_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.tcp = self.tcp.send_timeout(limit);
+        self
+    }
+
     /// How many connections may be open at a time: [`TcpServerOptions::max_connections`].
     pub fn max_connections(mut self, limit: usize) -> Self {
         self.tcp = self.tcp.max_connections(limit);
+        self
+    }
+
+    /// How many connections one peer may have open at a time; what it opens beyond that is closed at once, without an answer:
+    /// [`TcpServerOptions::max_connections_per_peer`]. Default: no limit. Not for a server behind a proxy, whose peer that is.
+    pub fn max_connections_per_peer(mut self, limit: impl Into<Option<usize>>) -> Self {
+        self.tcp = self.tcp.max_connections_per_peer(limit);
         self
     }
 
@@ -361,6 +378,12 @@ impl HttpServer {
     /// How many connections are being served.
     pub fn connections(&self) -> usize {
         self.live.connections.borrow().len()
+    }
+
+    /// How many connections there are, were taken, and were refused: [`TcpServer::connections`]. Of those that are open some may
+    /// still send their last bytes, or belong to whoever has detached them.
+    pub fn connection_counts(&self) -> ConnectionCounts {
+        self.tcp.connections()
     }
 
     /// Closes every connection at once, cutting responses that are under way, and waits until their tasks have ended. Those that

@@ -75,6 +75,11 @@ pub enum CloseCause {
         /// The limit of the stream.
         limit: Duration,
     },
+    /// For so long the peer took nothing of what was to be sent ([`send_timeout`](crate::StreamOptions::send_timeout)).
+    SendTimeout {
+        /// The limit of the stream.
+        limit: Duration,
+    },
     /// The peer and we have no TLS in common, or don't trust each other.
     #[cfg(feature = "tls")]
     Tls(TlsFailure),
@@ -116,6 +121,7 @@ impl PartialEq for CloseCause {
             (Self::LoopClosed, Self::LoopClosed) | (Self::Truncated, Self::Truncated) => true,
             (Self::HandshakeTimeout { limit: a }, Self::HandshakeTimeout { limit: b }) => a == b,
             (Self::LingerTimeout { limit: a }, Self::LingerTimeout { limit: b }) => a == b,
+            (Self::SendTimeout { limit: a }, Self::SendTimeout { limit: b }) => a == b,
             #[cfg(feature = "tls")]
             (Self::Tls(a), Self::Tls(b)) => a == b,
             _ => false,
@@ -154,6 +160,9 @@ impl fmt::Display for CloseCause {
             }
             Self::LingerTimeout { limit } => {
                 write!(f, "the peer took none of the last bytes for {} seconds", limit.as_secs_f64())
+            }
+            Self::SendTimeout { limit } => {
+                write!(f, "the peer took nothing of what was to be sent for {} seconds", limit.as_secs_f64())
             }
             #[cfg(feature = "tls")]
             Self::Tls(failure) => write!(f, "{failure}"),

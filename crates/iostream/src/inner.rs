@@ -9,17 +9,18 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use landspout_ioloop::{EventTarget, IoLoop, Ready, Registration, TimeoutHandle};
+use landspout_ioloop::{EventTarget, IoLoop, Ready, Registration};
 
 use crate::buffer::Buffer;
 use crate::error::{CloseCause, StreamError, Whole};
 use crate::stream::StreamOptions;
 use crate::transport::Transport;
 
-mod lingering;
+mod patience;
 mod securing;
 mod sending;
 
+use patience::Patience;
 use securing::Handshake;
 use sending::Waiter;
 
@@ -50,8 +51,8 @@ pub(crate) struct State {
     keep_alive: Option<Rc<Inner>>,
     /// To be done before the phase is `Open`.
     handshake: Option<Box<Handshake>>,
-    /// Ends the stream if its last bytes don't go.
-    lingering: Option<Box<TimeoutHandle>>,
+    /// Ends the stream if its bytes don't go.
+    patience: Option<Box<Patience>>,
     /// The transport is one that has bytes of its own to send at times.
     layered: bool,
     /// It has some now.
@@ -98,7 +99,7 @@ impl State {
             close_callback: None,
             keep_alive: None,
             handshake: None,
-            lingering: None,
+            patience: None,
             layered: false,
             own_output: false,
             half_open: false,
@@ -322,7 +323,7 @@ impl Inner {
         let clean = state.cause.is_none();
         let transport = state.transport.take();
         let handshake = state.handshake.take();
-        let lingering = state.lingering.take();
+        let patience = state.patience.take();
         let waiters = std::mem::take(&mut state.waiters);
         let callback = state.close_callback.take();
         let keep_alive = state.keep_alive.take();
@@ -337,7 +338,7 @@ impl Inner {
             waiter.waker.wake();
         }
         self.forget_handshake(handshake);
-        self.forget_lingering(lingering);
+        self.forget_patience(patience);
         if let Some(io_loop) = self.registration.io_loop() {
             io_loop.give_buffer(unsent);
             if let Some(callback) = callback {
@@ -444,13 +445,13 @@ impl Drop for Inner {
         let state = self.state.get_mut();
         let callback = state.close_callback.take();
         let handshake = state.handshake.take();
-        let lingering = state.lingering.take();
+        let patience = state.patience.take();
         // The last handle's way to close is a clean one.
         if let (true, Some(transport)) = (state.layered, &mut state.transport) {
             transport.close();
         }
         self.forget_handshake(handshake);
-        self.forget_lingering(lingering);
+        self.forget_patience(patience);
         if let (Some(callback), Some(io_loop)) = (callback, self.registration.io_loop()) {
             call_after_tasks(&io_loop, callback);
         }

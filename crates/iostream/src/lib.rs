@@ -52,6 +52,7 @@
 //! - When the peer's end is read while bytes are still to be sent, these are sent before the stream closes.
 //! - Bytes that were accepted survive the last handle; `close()` sends what the kernel takes. A peer that takes none of them for
 //!   [`linger_timeout`](StreamOptions::linger_timeout) loses them.
+//! - A peer that takes nothing of what is sent to an open stream can be given up: [`send_timeout`](StreamOptions::send_timeout).
 //! - The writing side can be ended alone ([`shutdown_write`](IoStream::shutdown_write)); writes are refused then, and what the
 //!   peer sends is still read.
 //! - A read past `max_buffer_size` is refused as such, with the stream left open.

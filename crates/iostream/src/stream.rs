@@ -22,7 +22,7 @@ use crate::transport::{Raiser, Transport};
 use crate::transports::tls::{Tls, TlsInfo, TlsTransport};
 use crate::transports::{OnClosed, Pipe, Tcp, Unix};
 
-/// The limits of a stream, in bytes.
+/// The limits of a stream, in bytes and in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamOptions {
@@ -39,8 +39,13 @@ pub struct StreamOptions {
     /// [`close_when_flushed`](IoStream::close_when_flushed), after the peer's own end, or when the last handle is gone. Then the
     /// stream is closed, with the cause [`CloseCause::LingerTimeout`]. After some of the bytes were taken, it may be up to
     /// twice as long. Default 60 seconds, as nginx's `send_timeout`; `None` waits for ever, as Tornado would. A stream that
-    /// somebody holds and that is open has no such limit.
+    /// somebody holds and that is open has another limit, `send_timeout`.
     pub linger_timeout: Option<Duration>,
+    /// How long a peer may take nothing of what is to be sent, while it is to be sent. Then the stream is closed, with the cause
+    /// [`CloseCause::SendTimeout`]. A peer that takes bytes, however slowly, is never closed for that; after some were taken, it
+    /// may be up to twice as long. What its kernel has room for counts as taken. Default, and zero: no limit, as in Tornado;
+    /// `HttpServer` has one.
+    pub send_timeout: Option<Duration>,
 }
 
 impl Default for StreamOptions {
@@ -50,6 +55,7 @@ impl Default for StreamOptions {
             read_chunk_size: 64 * 1024,
             max_write_buffer_size: usize::MAX,
             linger_timeout: Some(Duration::from_secs(60)),
+            send_timeout: None,
         }
     }
 }
@@ -84,8 +90,15 @@ impl StreamOptions {
         self
     }
 
+    /// Sets [`send_timeout`](Self::send_timeout).
+    pub fn send_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.send_timeout = limit;
+        self
+    }
+
     /// The chunk leaves room in the buffer for another one.
     fn normalized(mut self) -> Self {
+        self.send_timeout = self.send_timeout.filter(|limit| !limit.is_zero());
         self.read_chunk_size = self.read_chunk_size.min(self.max_buffer_size / 2).max(1);
         self
     }

@@ -1,4 +1,5 @@
-//! Streams that only wait for their last bytes to go, and peers that don't take them. The clock jumps when the loop is idle.
+//! Peers that don't take what is sent: to streams that only wait for their last bytes to go, and to open ones. The clock jumps
+//! when the loop is idle.
 
 mod common;
 
@@ -52,7 +53,7 @@ fn a_stream_without_handles_waits_a_minute_for_a_peer_that_takes_nothing() {
         assert_eq!((calls.dropped.get(), timers()), (false, 0), "somebody holds it");
         drop(other);
         assert_eq!(timers(), 1);
-        assert!((60..=61).contains(&seconds_until(|| calls.dropped.get()).await));
+        assert!((60..=121).contains(&seconds_until(|| calls.dropped.get()).await));
         assert_eq!(timers(), 0);
     });
 }
@@ -66,7 +67,7 @@ fn a_stream_that_is_dropped_at_once_waits_as_long() {
         stream.write_with(MUCH, |out| out.resize(out.len() + MUCH, 0)).unwrap();
         stream.write(b"a last word").unwrap();
         drop(stream);
-        assert!((60..=61).contains(&seconds_until(|| calls.dropped.get()).await));
+        assert!((60..=121).contains(&seconds_until(|| calls.dropped.get()).await));
     });
 }
 
@@ -81,7 +82,7 @@ fn a_future_that_waits_for_the_bytes_is_a_handle_too() {
         sleep(HOUR).await;
         assert!(!calls.dropped.get());
         drop(written);
-        assert!((60..=61).contains(&seconds_until(|| calls.dropped.get()).await));
+        assert!((60..=121).contains(&seconds_until(|| calls.dropped.get()).await));
     });
 }
 
@@ -148,7 +149,7 @@ fn the_limit_is_an_option() {
             let (stream, calls) = counted(socket, StreamOptions::new().linger_timeout(limit));
             stream.write(&vec![0; MUCH]).unwrap();
             drop(stream);
-            sleep(short + Duration::from_secs(1)).await;
+            sleep(short * 2 + Duration::from_secs(1)).await;
             assert_eq!(calls.dropped.get(), dropped);
             sleep(HOUR).await;
             assert_eq!(calls.dropped.get(), dropped);
@@ -170,6 +171,103 @@ fn an_open_stream_that_is_held_has_no_limit_and_no_timer() {
             assert_eq!(timers(), 0);
         }
         assert!(!stream.closed());
+    });
+}
+
+fn within_a_minute() -> StreamOptions {
+    StreamOptions::new().linger_timeout(None).send_timeout(Some(LIMIT))
+}
+
+fn sent_too_slowly<T>() -> Result<T, StreamError> {
+    Err(StreamError::Closed(Some(CloseCause::SendTimeout { limit: LIMIT })))
+}
+
+#[test]
+fn a_held_stream_is_closed_when_its_peer_takes_nothing_for_the_send_timeout() {
+    run_jumping(async {
+        let (socket, _peer) = tcp_sockets();
+        let stream = IoStream::from_tcp(socket, within_a_minute()).unwrap();
+        sleep(HOUR).await;
+        stream.write(b"what the kernel takes").unwrap().await.unwrap();
+        sleep(HOUR).await;
+        assert!(!stream.closed() && timers() == 0, "nothing was to be sent");
+        let begin = now();
+        let written = stream.write(&vec![0; MUCH]).unwrap();
+        assert_eq!(written.await, sent_too_slowly());
+        assert!((60..=121).contains(&(now() - begin).as_secs()) && timers() == 0);
+        assert_eq!(stream.read_bytes(1).await, sent_too_slowly(), "whoever reads learns it, too");
+    });
+}
+
+/// A write that the kernel takes only later, and nobody who waits for it.
+#[test]
+fn the_send_timeout_needs_nobody_who_waits() {
+    run_jumping(async {
+        let (from, to) = Over::Unix.pair_with(within_a_minute(), StreamOptions::new()).await;
+        from.write(&vec![0; MUCH]).unwrap();
+        assert_eq!(seconds_until(|| from.closed()).await, 60);
+        drop(to);
+    });
+}
+
+/// The kernel tells of room only when there is plenty of it. Bytes that a slow reader has made room for count all the same.
+#[test]
+fn a_slow_reader_never_meets_the_send_timeout() {
+    run_jumping(async {
+        for small_window in [false, true] {
+            let (from, to) = if small_window {
+                // The receiving kernel tells of room in steps, too, a sixteenth of its buffer at least.
+                let (one, other) = tcp_sockets();
+                socket2::SockRef::from(&other).set_recv_buffer_size(100_000).unwrap();
+                let from = IoStream::from_tcp(one, within_a_minute()).unwrap();
+                (from, IoStream::from_tcp(other, StreamOptions::new()).unwrap())
+            } else {
+                Over::Unix.pair_with(within_a_minute(), StreamOptions::new()).await
+            };
+            from.write(&vec![0; 5_000_000]).unwrap();
+            for _ in 0..25 {
+                sleep(LIMIT * 9 / 10).await;
+                to.read_bytes(200_000).await.unwrap();
+            }
+            assert!(!from.closed());
+            from.write(&vec![0; MUCH]).unwrap();
+            let closed = seconds_until(|| from.closed()).await;
+            assert!((60..=121).contains(&closed), "and when it reads no more: {closed}");
+            assert_eq!(timers(), 0);
+        }
+    });
+}
+
+#[test]
+fn of_two_limits_the_shorter_one_counts() {
+    let (short, long) = (Duration::from_secs(10), Duration::from_secs(100));
+    let (send, linger) = (CloseCause::SendTimeout { limit: short }, CloseCause::LingerTimeout { limit: short });
+    for (send_timeout, linger_timeout, cause) in
+        [(Some(short), Some(long), send.clone()), (Some(long), Some(short), linger.clone()), (Some(short), None, send)]
+    {
+        run_jumping(async move {
+            let options = StreamOptions::new().send_timeout(send_timeout).linger_timeout(linger_timeout);
+            let (from, to) = Over::Unix.pair_with(options, StreamOptions::new()).await;
+            from.write(&vec![0; MUCH]).unwrap();
+            next_turn().await;
+            from.close_when_flushed();
+            assert_eq!(seconds_until(|| from.closed()).await, 10, "{cause:?}");
+            assert_eq!(from.error(), Some(cause));
+            drop(to);
+        });
+    }
+    assert_eq!(StreamOptions::new().send_timeout, None);
+}
+
+#[test]
+fn a_send_timeout_of_zero_is_none() {
+    run_jumping(async {
+        let (from, to) =
+            Over::Unix.pair_with(within_a_minute().send_timeout(Some(Duration::ZERO)), StreamOptions::new()).await;
+        from.write(&vec![0; MUCH]).unwrap();
+        sleep(HOUR).await;
+        assert!(!from.closed() && timers() == 0);
+        drop(to);
     });
 }
 

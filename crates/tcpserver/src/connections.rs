@@ -6,7 +6,9 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use landspout_iostream::{IoStream, WeakIoStream};
-use landspout_netutil::AcceptHandler;
+use landspout_netutil::{AcceptHandler, PeerAddress};
+
+use crate::peers::Peers;
 
 /// What a server has seen. See [`TcpServer::connections`](crate::TcpServer::connections).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,6 +21,9 @@ pub struct ConnectionCounts {
     /// Those of them that were closed at once, since the system had nothing left to serve them with. What waits in the backlog or is
     /// refused by the kernel isn't known here.
     pub refused: u64,
+    /// Those of them that were closed at once, since their peer had
+    /// [`max_connections_per_peer`](crate::TcpServerOptions::max_connections_per_peer) open.
+    pub refused_per_peer: u64,
 }
 
 /// What a stream's transport calls when its descriptor is closed.
@@ -29,9 +34,13 @@ pub(crate) struct Connections {
     open: Cell<usize>,
     accepted: Cell<u64>,
     refused: Cell<u64>,
+    refused_per_peer: Cell<u64>,
+    /// For a server that has a limit for each of them.
+    peers: Option<Peers>,
     accepting: RefCell<Vec<AcceptHandler>>,
-    /// For a server that doesn't list its connections: one hook serves all of them.
+    /// For a server that tells its connections apart neither by peer nor by number: one hook serves all of them.
     closed: Option<Closed>,
+    list: bool,
     /// By number of acceptance.
     listed: RefCell<HashMap<u64, WeakIoStream>>,
     /// Who waits for `open` to reach 0.
@@ -39,9 +48,10 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(limit: usize, list: bool) -> Rc<Self> {
+    /// `list` them, so that they can be cut; with a limit for each peer, if there is one.
+    pub(crate) fn new(limit: usize, list: bool, per_peer: Option<usize>) -> Rc<Self> {
         Rc::new_cyclic(|myself: &Weak<Self>| {
-            let closed: Option<Closed> = (!list).then(|| {
+            let closed: Option<Closed> = (!list && per_peer.is_none()).then(|| {
                 let myself = myself.clone();
                 Rc::new(move || {
                     if let Some(connections) = myself.upgrade() {
@@ -54,8 +64,11 @@ impl Connections {
                 open: Cell::new(0),
                 accepted: Cell::new(0),
                 refused: Cell::new(0),
+                refused_per_peer: Cell::new(0),
+                peers: per_peer.map(Peers::new),
                 accepting: RefCell::default(),
                 closed,
+                list,
                 listed: RefCell::default(),
                 draining: RefCell::default(),
             }
@@ -63,7 +76,12 @@ impl Connections {
     }
 
     pub(crate) fn counts(&self) -> ConnectionCounts {
-        ConnectionCounts { open: self.open.get(), accepted: self.accepted.get(), refused: self.refused.get() }
+        ConnectionCounts {
+            open: self.open.get(),
+            accepted: self.accepted.get(),
+            refused: self.refused.get(),
+            refused_per_peer: self.refused_per_peer.get(),
+        }
     }
 
     /// A listener's door, to be shut while there are enough connections.
@@ -80,32 +98,50 @@ impl Connections {
         }
     }
 
-    /// One more; gives what its stream calls at its end.
-    pub(crate) fn accepted(self: &Rc<Self>) -> Closed {
+    /// One more; gives what its stream calls at its end. `None`: its peer has enough of them.
+    pub(crate) fn accepted(self: &Rc<Self>, address: &PeerAddress) -> Option<Closed> {
         let number = self.accepted.get();
         self.accepted.set(number + 1);
+        let closed = match &self.closed {
+            Some(closed) => closed.clone(),
+            None => self.told_apart(number, address)?,
+        };
         self.open.set(self.open.get() + 1);
         if self.open.get() >= self.limit {
             self.accepting.borrow().iter().for_each(AcceptHandler::pause);
         }
-        match &self.closed {
-            Some(closed) => closed.clone(),
-            None => {
-                let connections = Rc::downgrade(self);
-                Rc::new(move || {
-                    if let Some(connections) = connections.upgrade() {
-                        let listed = connections.listed.borrow_mut().remove(&number);
-                        drop(listed);
-                        connections.one_closed();
-                    }
-                })
+        Some(closed)
+    }
+
+    /// A hook for a single connection.
+    fn told_apart(self: &Rc<Self>, number: u64, address: &PeerAddress) -> Option<Closed> {
+        let place = match &self.peers {
+            Some(peers) => match peers.take(address) {
+                Some(place) => Some(place),
+                None => {
+                    self.refused_per_peer.set(self.refused_per_peer.get() + 1);
+                    return None;
+                }
+            },
+            None => None,
+        };
+        let connections = Rc::downgrade(self);
+        Some(Rc::new(move || {
+            let Some(connections) = connections.upgrade() else { return };
+            if connections.list {
+                let listed = connections.listed.borrow_mut().remove(&number);
+                drop(listed);
             }
-        }
+            if let (Some(peers), Some(place)) = (&connections.peers, &place) {
+                peers.give_back(place);
+            }
+            connections.one_closed();
+        }))
     }
 
     /// The connection that was accepted last has its stream.
     pub(crate) fn opened(&self, stream: &IoStream) {
-        if self.closed.is_none() && !stream.closed() {
+        if self.list && !stream.closed() {
             self.listed.borrow_mut().insert(self.accepted.get() - 1, stream.downgrade());
         }
     }

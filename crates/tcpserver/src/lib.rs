@@ -28,7 +28,9 @@
 //! connections per turn from a listener that it shares with its siblings, so that whoever wakes first doesn't take all.
 //!
 //! # Limits, and the end
-//! [`TcpServerOptions::max_connections`] lets further clients wait in the backlog. [`TcpServer::connections`] tells how many
+//! [`TcpServerOptions::max_connections`] lets further clients wait in the backlog,
+//! [`max_connections_per_peer`](TcpServerOptions::max_connections_per_peer) refuses those who have enough, and
+//! [`send_timeout`](TcpServerOptions::send_timeout) those who take nothing of what is sent. [`TcpServer::connections`] tells how many
 //! there are. [`TcpServer::drain`] stops accepting, waits for the connections to end, and cuts those that don't in time.
 //!
 //! # Differences from Tornado
@@ -40,7 +42,7 @@
 //!   a key of another one, which Tornado finds out with the first client. `TcpServer::reload_certificates` reads them again
 //!   (Tornado issue 2895).
 //! - A handshake has a deadline of 60 seconds; in Tornado a silent client may stay as long as it likes (issue 2373).
-//! - A server knows its connections: it counts them, can have a limit (Tornado issue 2860), and `drain` ends it without cutting
+//! - A server knows its connections: it counts them, can have a limit for all (Tornado issue 2860) and one for each peer, and `drain` ends it without cutting
 //!   those that are served in time (issue 1791).
 #![forbid(unsafe_code)]
 
@@ -48,6 +50,7 @@ mod connections;
 mod error;
 mod handler;
 mod options;
+mod peers;
 mod server;
 mod threads;
 

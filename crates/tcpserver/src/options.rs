@@ -4,7 +4,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-#[cfg(feature = "tls")]
 use std::time::Duration;
 
 use landspout_iostream::{IoStream, StreamOptions};
@@ -40,6 +39,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct TcpServerOptions {
     streams: StreamOptions,
     max_connections: usize,
+    max_connections_per_peer: Option<usize>,
     #[cfg(feature = "tls")]
     tls: Option<ReloadableServerConfig>,
     #[cfg(feature = "tls")]
@@ -51,6 +51,7 @@ impl Default for TcpServerOptions {
         Self {
             streams: StreamOptions::new().max_write_buffer_size(MAX_WRITE_BUFFER_SIZE),
             max_connections: usize::MAX,
+            max_connections_per_peer: None,
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "tls")]
@@ -93,6 +94,26 @@ impl TcpServerOptions {
     /// closed; who comes meanwhile waits in the backlog. Default: no limit. 0 is taken for 1.
     pub fn max_connections(mut self, limit: usize) -> Self {
         self.max_connections = limit.max(1);
+        self
+    }
+
+    /// How many connections one peer may have open at a time, in this process. A peer is an IPv4 address, or a /64 network of
+    /// IPv6; clients on Unix-domain sockets are not counted. What a peer opens beyond that is closed at once, unread and before
+    /// any handshake: whoever has too much of a server already gets no answer that costs more than the refusal. (They are
+    /// counted: [`ConnectionCounts::refused_per_peer`](crate::ConnectionCounts::refused_per_peer).)
+    ///
+    /// Default, `None` and 0: no limit, as in nginx and HAProxy, since all clients of a proxy or of a large network behind one
+    /// address are one peer. Browsers open 6 connections to a server; a few times that is a good limit for a server that faces
+    /// its clients.
+    pub fn max_connections_per_peer(mut self, limit: impl Into<Option<usize>>) -> Self {
+        self.max_connections_per_peer = limit.into().filter(|limit| *limit > 0);
+        self
+    }
+
+    /// How long a peer may take nothing of what is to be sent to it; then its stream is closed. `None` and zero: no limit. Default:
+    /// none, as in Tornado. See [`StreamOptions::send_timeout`].
+    pub fn send_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.streams.send_timeout = limit.into();
         self
     }
 
@@ -140,7 +161,7 @@ impl TcpServerOptions {
             streams: self.streams,
             #[cfg(feature = "tls")]
             tls: self.tls.map(|config| (config, self.handshake_timeout)),
-            connections: Connections::new(self.max_connections, list),
+            connections: Connections::new(self.max_connections, list, self.max_connections_per_peer),
             pending: RefCell::default(),
             addresses: RefCell::default(),
             started: Cell::new(false),

@@ -271,7 +271,11 @@ impl TcpServer {
 
 impl Inner {
     fn accepted(&self, connection: Connection, address: PeerAddress) {
-        let closed = self.connections.accepted();
+        let Some(closed) = self.connections.accepted(&address) else {
+            // A flood of them shall not be one of log lines, too.
+            tracing::debug!("{address} has as many connections as a peer may have");
+            return;
+        };
         match self.stream(connection, closed) {
             Ok(stream) => {
                 self.connections.opened(&stream);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::*;
 use landspout_ioloop::{IoLoop, ManualClock};
-use landspout_iostream::IoStream;
+use landspout_iostream::{CloseCause, IoStream, StreamError, StreamOptions};
 use landspout_netutil::bind_unix_socket;
 use landspout_tcpserver::{TcpServer, TcpServerOptions};
 
@@ -117,6 +117,101 @@ fn at_the_limit_clients_wait() {
         full[0].close();
         greeted(&late).await;
     });
+}
+
+/// Connects from one of loopback's many addresses.
+async fn client_from(ip: [u8; 4], server: &TcpServer) -> IoStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from((ip, 0)).into()).unwrap();
+    socket.connect(&server.addresses()[0].into()).unwrap();
+    IoStream::from_tcp(socket.into(), StreamOptions::new()).unwrap()
+}
+
+#[test]
+fn a_peer_with_enough_connections_is_refused() {
+    run(async {
+        let path = std::env::temp_dir().join(format!("landspout-per-peer-{}", std::process::id()));
+        // Whether the server lists its connections or not.
+        for listed in [true, false] {
+            let options = TcpServerOptions::new().max_connections_per_peer(2);
+            let server = if listed {
+                polite(options)
+            } else {
+                options.on_stream(|stream, _| {
+                    stream.write(b"hello").unwrap();
+                    IoLoop::current().spawn(async move { stream.read_until_close().await.map(drop) });
+                })
+            };
+            server.listen(0, "127.0.0.1").unwrap();
+            let (me, another) = ([127, 0, 0, 1], [127, 0, 0, 2]);
+            let mine = [client_from(me, &server).await, client_from(me, &server).await];
+            let theirs = client_from(another, &server).await;
+            for client in mine.iter().chain([&theirs]) {
+                greeted(client).await;
+            }
+            let refused = client_from(me, &server).await;
+            assert_eq!(refused.read_until_close().await.unwrap(), "", "closed without a word");
+            let counts = server.connections();
+            assert_eq!((counts.open, counts.accepted, counts.refused, counts.refused_per_peer), (3, 4, 0, 1));
+            // A place is free again as soon as a connection is closed.
+            mine[0].close();
+            until(|| server.connections().open == 2).await;
+            greeted(&client_from(me, &server).await).await;
+            until(|| server.connections().open == 2).await;
+            // Clients without an address are not told apart.
+            server.add_socket(bind_unix_socket(&path).unwrap()).unwrap();
+            let mut local = Vec::new();
+            for _ in 0..3 {
+                local.push(IoStream::connect_unix(&path).await.unwrap());
+                greeted(&local[local.len() - 1]).await;
+            }
+            std::fs::remove_file(&path).unwrap();
+            assert_eq!(server.connections().refused_per_peer, 1);
+            server.stop();
+        }
+    });
+}
+
+#[test]
+fn without_a_limit_for_peers_there_is_none() {
+    run(async {
+        for limit in [None, Some(0)] {
+            let server = polite(TcpServerOptions::new().max_connections_per_peer(1).max_connections_per_peer(limit));
+            server.listen(0, "127.0.0.1").unwrap();
+            let mut clients = Vec::new();
+            for _ in 0..20 {
+                clients.push(client(&server).await);
+                greeted(&clients[clients.len() - 1]).await;
+            }
+            assert_eq!(server.connections().refused_per_peer, 0);
+        }
+    });
+}
+
+/// The handler waits for nothing, and has no deadline of its own.
+#[test]
+fn a_client_that_takes_nothing_is_cut_off() {
+    let io_loop = IoLoop::with_clock(ManualClock::jumping());
+    io_loop
+        .run_sync(async move {
+            let limit = Duration::from_secs(60);
+            let failed = Rc::new(std::cell::RefCell::new(None));
+            let server = TcpServerOptions::new().send_timeout(limit).handler({
+                let failed = failed.clone();
+                async move |stream: IoStream, _| {
+                    let written = stream.write(&vec![0; 30_000_000])?.await;
+                    failed.replace(written.err());
+                    Ok::<_, StreamError>(())
+                }
+            });
+            server.listen(0, "127.0.0.1").unwrap();
+            let _client = client(&server).await;
+            while server.connections().open > 0 || failed.borrow().is_none() {
+                landspout_ioloop::sleep(Duration::from_secs(1)).await;
+            }
+            assert_eq!(failed.take(), Some(StreamError::Closed(Some(CloseCause::SendTimeout { limit }))));
+        })
+        .unwrap();
 }
 
 /// Tornado issue 1791.

@@ -304,6 +304,9 @@ impl Inner {
             }
             state.keep_alive.take()
         } else {
+            if self.options.send_timeout.is_some() && !self.registration.ready().contains(Ready::WRITABLE) {
+                self.refused(&mut state);
+            }
             state.keep_alive.replace(self.clone())
         };
         let ended = drained && state.phase == Phase::Ending;
