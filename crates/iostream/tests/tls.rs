@@ -406,6 +406,34 @@ fn an_end_without_a_goodbye_is_told_apart() {
     });
 }
 
+/// RFC 8446, section 6.1: what comes after the goodbye is ignored, however much it is.
+#[test]
+fn what_comes_behind_the_goodbye_is_ignored() {
+    for behind in [1, 5000, 200_000] {
+        run(async move {
+            let (stream, mut socket) = with_socket();
+            let thread = std::thread::spawn(move || {
+                let mut session =
+                    rustls::ClientConnection::new(Arc::new(client_config()), NAME.try_into().unwrap()).unwrap();
+                let mut tls = rustls::Stream::new(&mut session, &mut socket);
+                tls.write_all(b"question").unwrap();
+                tls.flush().unwrap();
+                session.send_close_notify();
+                let mut last = Vec::new();
+                session.write_tls(&mut last).unwrap();
+                last.resize(last.len() + behind, b'?');
+                // The other side may be through before all of it is sent.
+                let _ = socket.write_all(&last);
+                socket
+            });
+            stream.start_tls(server()).await.unwrap();
+            assert_eq!(stream.read_until_close().await.unwrap(), "question");
+            assert_eq!(stream.error(), None);
+            drop((stream, thread.join().unwrap()));
+        });
+    }
+}
+
 /// Tornado: SSLTest.test_non_ssl_request and test_error_logging: it is dropped at once, with one line and no trace.
 #[test]
 fn rubbish_is_refused_at_once() {
@@ -425,6 +453,30 @@ fn rubbish_is_refused_at_once() {
         });
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].starts_with("INFO handshake with 127.0.0.1:"), "{lines:?}");
+    }
+}
+
+/// A message of the handshake that is cut into so many records that rustls has no room for all of it before its end.
+#[test]
+fn a_handshake_message_that_never_fits_is_refused() {
+    const LENGTH: usize = 0xffff;
+    let mut hello = vec![1, 0, (LENGTH >> 8) as u8, LENGTH as u8];
+    hello.resize(4 + LENGTH, 0);
+    for piece in [1000, 16_384] {
+        let records: Vec<u8> = (hello.chunks(piece))
+            .flat_map(|piece| [&[22, 3, 1, (piece.len() >> 8) as u8, piece.len() as u8], piece].concat())
+            .collect();
+        run(async move {
+            let (stream, mut socket) = with_socket();
+            stream.begin_tls(server()).unwrap();
+            let thread = std::thread::spawn(move || {
+                let _ = socket.write_all(&records);
+                socket
+            });
+            assert!(!failure(stream.wait_for_handshake().await).is_alert());
+            assert!(stream.closed());
+            thread.join().unwrap();
+        });
     }
 }
 

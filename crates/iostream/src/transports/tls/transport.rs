@@ -138,10 +138,16 @@ impl TlsTransport {
 
     fn decrypt(&mut self, mut ciphertext: &[u8], target: &mut [u8]) -> usize {
         let mut filled = 0;
-        while !ciphertext.is_empty() && self.failure.is_none() {
+        // Behind the peer's goodbye rustls takes nothing any more (RFC 8446, section 6.1: it is to be ignored).
+        while !ciphertext.is_empty() && self.failure.is_none() && !self.ended {
             let handshaking = self.connection.is_handshaking();
             if self.connection.read_tls(&mut ciphertext).is_err() {
-                // It holds as much plaintext as it takes, and the reader has no room for it.
+                // It holds as much plaintext as it takes, if the reader has no room for that. Otherwise it is a message of the
+                // handshake that it has no room for, and never will.
+                if handshaking || filled < target.len() {
+                    let too_large = rustls::InvalidMessage::HandshakePayloadTooLarge;
+                    self.failure = Some(rustls::Error::InvalidMessage(too_large).into());
+                }
                 break;
             }
             self.process();
@@ -150,7 +156,7 @@ impl TlsTransport {
                 break;
             }
         }
-        if self.failure.is_none() {
+        if self.failure.is_none() && !self.ended {
             self.received = ciphertext.to_vec();
         }
         if self.connection.wants_write() {
