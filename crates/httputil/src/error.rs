@@ -40,6 +40,14 @@ pub enum HeaderError {
     },
     /// The first line of a block starts with whitespace, as if it continued another one.
     NothingToContinue,
+    /// An entity tag with anything but visible ASCII characters, or with a quote (RFC 9110, section 8.8.3).
+    InvalidEntityTag {
+        /// The tag, shortened.
+        tag: String,
+    },
+    /// A user name with a colon, or it or the password with control characters (RFC 7617, section 2). They are left out, since
+    /// they are secrets.
+    InvalidCredentials,
     /// All fields together would exceed 4 GiB, or what the `http` crate's types can hold.
     TooLarge,
 }
@@ -53,6 +61,8 @@ impl fmt::Display for HeaderError {
             }
             Self::NoColon { line } => write!(f, "no colon in header line {line:?}"),
             Self::NothingToContinue => f.write_str("first header line is a continuation line"),
+            Self::InvalidEntityTag { tag } => write!(f, "invalid entity tag {tag:?}"),
+            Self::InvalidCredentials => f.write_str("invalid user name or password"),
             Self::TooLarge => f.write_str("header fields too large"),
         }
     }

@@ -1,12 +1,10 @@
-//! `HttpHeaders` as text, compared, and as the `http` crate's `HeaderMap`.
+//! `HttpHeaders` as text, and compared.
 //!
 //! Rules: what `Display` prints, `parse` reads; `Debug` shows no credentials, because debug output ends up in logs; equality
 //! ignores the case of names and the order of fields with different names (RFC 9110, section 5.3).
 
 use std::borrow::Cow;
 use std::fmt;
-
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{HeaderError, shortened};
 use crate::grammar::{is_field_content, trim_ows};
@@ -110,29 +108,3 @@ impl PartialEq for HttpHeaders {
 }
 
 impl Eq for HttpHeaders {}
-
-impl TryFrom<&HeaderMap> for HttpHeaders {
-    type Error = HeaderError;
-
-    /// # Errors
-    /// [`HeaderError::TooLarge`] for more than 4 GiB.
-    fn try_from(map: &HeaderMap) -> Result<Self, HeaderError> {
-        Self::try_from_iter(map)
-    }
-}
-
-impl TryFrom<&HttpHeaders> for HeaderMap {
-    type Error = HeaderError;
-
-    /// # Errors
-    /// [`HeaderError::TooLarge`] for more fields or a longer name than a `HeaderMap` holds (some 24,000 and 64 KiB).
-    fn try_from(headers: &HttpHeaders) -> Result<Self, HeaderError> {
-        let mut map = Self::new();
-        for (name, value) in headers.fields() {
-            let name = HeaderName::from_bytes(name).map_err(|_| HeaderError::TooLarge)?;
-            let value = HeaderValue::from_bytes(value).map_err(|_| HeaderError::TooLarge)?;
-            map.try_append(name, value).map_err(|_| HeaderError::TooLarge)?;
-        }
-        Ok(map)
-    }
-}

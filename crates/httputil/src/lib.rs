@@ -13,10 +13,11 @@
 //! | to know who is there | [`RequestContext`] |
 //! | forms and uploads | [`parse_body_arguments`], [`parse_multipart_form_data`], [`parse_qs_bytes`] |
 //! | uploads that don't fit into memory | [`MultipartReceiver`], [`MultipartDelegate`]; [`MultipartParser`], which does no I/O; [`harmless_filename`] |
-//! | cookies, ranges, dates, URLs | [`parse_cookie`], [`parse_request_range`], [`format_timestamp`], [`url_concat`] |
+//! | conditional requests and ranges | [`evaluate_preconditions`], [`select_range`], [`EntityTag`] |
+//! | cookies, dates, URLs | [`parse_cookie`], [`format_timestamp`], [`parse_http_date`], [`url_concat`] |
 //! | to check what others send | [`validate_host`], [`is_token`], [`is_field_value`] |
 //!
-//! `Method`, `StatusCode` and `Version` are the [`http`] crate's; `HttpHeaders` converts from and to its `HeaderMap`.
+//! `Method`, `StatusCode` and `Version` are the [`http`] crate's; headers, start lines and requests convert from and to its types.
 //!
 //! ```
 //! use landspout_httputil::{HttpHeaders, HttpServerRequest, Method, RequestStartLine, Version};
@@ -79,17 +80,24 @@
 //!
 //! The rest:
 //! - `bytes=5-2` is no range (RFC 9110, section 14.1.1); Tornado hands it on. The unit has no case.
-//! - `encode_username_password`, pickling and the deprecated arguments of `HTTPServerRequest` have no counterpart.
+//! - Conditional requests are evaluated as a whole, in the order of RFC 9110, section 13.2.2; Tornado's handlers know `If-None-Match` and
+//!   `If-Modified-Since`.
+//! - [`encode_username_password`] refuses what a server would read otherwise (RFC 7617, section 2), and doesn't normalise text.
+//! - Broken-down and zoned times are not known here: [`format_timestamp`] takes a `SystemTime`, [`format_unix_timestamp`] seconds.
+//! - Pickling and the deprecated arguments of `HTTPServerRequest` have no counterpart.
 #![forbid(unsafe_code)]
 
 mod block;
 mod body;
+mod conditional;
 mod context;
 mod cookie;
+mod credentials;
 mod date;
 mod delegate;
 mod dyn_delegate;
 mod error;
+mod etag;
 mod filename;
 mod form;
 mod grammar;
@@ -97,6 +105,7 @@ mod header_params;
 mod header_text;
 mod headers;
 mod host;
+mod http_types;
 mod multipart;
 mod range;
 mod request;
@@ -105,12 +114,15 @@ mod url;
 
 pub use body::{Form, ParseBodyConfig, parse_body_arguments, set_parse_body_config};
 pub use bytes::Bytes;
+pub use conditional::{Precondition, RangeSelection, Validators, evaluate_preconditions, select_range};
 pub use context::{Protocol, RequestContext};
 pub use cookie::{Cookies, parse_cookie, unquote_cookie};
+pub use credentials::encode_username_password;
 pub use date::{format_timestamp, format_unix_timestamp, imf_fixdate, parse_http_date};
 pub use delegate::{Flush, HttpConnection, HttpMessageDelegate, HttpServerConnectionDelegate, ServerConnectionId};
 pub use dyn_delegate::DynMessageDelegate;
 pub use error::{BoxError, HeaderError, HttpInputError, HttpOutputError, MultipartError};
+pub use etag::EntityTag;
 pub use filename::harmless_filename;
 pub use form::{Arguments, Files, FormMap, HttpFile, parse_qs_bytes};
 pub use grammar::{is_field_content, is_field_value, is_token, trim_ows};

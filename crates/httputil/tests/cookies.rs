@@ -1,6 +1,6 @@
-//! Cookies: Tornado's cases (ParseCookieTest).
+//! Cookies: Tornado's cases (ParseCookieTest); and credentials.
 
-use landspout_httputil::{parse_cookie, unquote_cookie};
+use landspout_httputil::{HeaderError, encode_username_password, parse_cookie, unquote_cookie};
 
 fn check(cookie: &str, expected: &[(&str, &str)]) {
     let expected = expected.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
@@ -71,4 +71,20 @@ fn unquote_large() {
     assert_eq!(many.len(), 1);
     let distinct: String = (0..200_000).map(|i| format!("{i}=b;")).collect();
     assert_eq!(parse_cookie(&distinct).len(), 200_000);
+}
+
+#[test]
+fn user_names_and_passwords() {
+    for (name, password, expected) in [
+        ("Aladdin", "open sesame", "Aladdin:open sesame"),
+        ("", "", ":"),
+        ("test", "123£", "test:123£"),
+        ("a", "b:c", "a:b:c"),
+    ] {
+        assert_eq!(encode_username_password(name, password).unwrap(), expected.as_bytes());
+    }
+    assert_eq!(encode_username_password(b"\xe9", b"\xff").unwrap(), b"\xe9:\xff");
+    for (name, password) in [("a:b", "c"), ("a\nb", "c"), ("a", "b\0"), ("a\x7f", "")] {
+        assert_eq!(encode_username_password(name, password), Err(HeaderError::InvalidCredentials));
+    }
 }

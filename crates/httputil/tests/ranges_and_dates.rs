@@ -101,5 +101,84 @@ fn http_dates_have_three_forms() {
     for date in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
         assert_eq!(parse_http_date(date), Some(time), "{date}");
     }
-    assert_eq!(parse_http_date("yesterday"), None);
+    let padded = parse_http_date("\t Sun, 06 Nov 1994 08:49:37 GMT ");
+    assert_eq!(padded, Some(time));
+}
+
+/// Each day of 800 years, in all forms that tell its year.
+#[test]
+fn dates_are_read_as_they_are_written() {
+    for day in 0..800 * 365_i64 {
+        let seconds = day * 86_400 + (day * 7919) % 86_400;
+        let text = format_unix_timestamp(seconds);
+        let time = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds as u64));
+        assert_eq!(parse_http_date(&text), time, "{text}");
+        let words: Vec<_> = text.split([' ', ',']).collect();
+        let [weekday, _, day, month, year, clock, _] = words[..] else { panic!("{text}") };
+        let asctime = format!("{weekday} {month} {:>2} {clock} {year}", day.trim_start_matches('0'));
+        assert_eq!(parse_http_date(&asctime), time, "{asctime}");
+    }
+}
+
+#[test]
+fn years_of_two_digits_are_near() {
+    for (date, meant) in [
+        ("Thursday, 01-Jan-70 00:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"),
+        ("Friday, 31-Dec-99 23:59:59 GMT", "Fri, 31 Dec 1999 23:59:59 GMT"),
+        ("Saturday, 01-Jan-00 00:00:00 GMT", "Sat, 01 Jan 2000 00:00:00 GMT"),
+        ("Tuesday, 31-Dec-69 23:59:59 GMT", "Tue, 31 Dec 2069 23:59:59 GMT"),
+    ] {
+        assert_eq!(parse_http_date(date).map(format_timestamp).as_deref(), Some(meant));
+    }
+}
+
+#[test]
+fn leap_seconds_and_ancient_dates_are_dates() {
+    let leap = parse_http_date("Sat, 31 Dec 2016 23:59:60 GMT");
+    assert_eq!(leap.map(format_timestamp).as_deref(), Some("Sun, 01 Jan 2017 00:00:00 GMT"));
+    let year = Duration::from_secs(365 * 86_400);
+    assert_eq!(parse_http_date("Wed, 01 Jan 1969 00:00:00 GMT"), Some(SystemTime::UNIX_EPOCH - year));
+    // The first day of the Gregorian calendar's 400 years before 2000-01-01, which is the same day of the week.
+    let cycle = Duration::from_secs(146_097 * 86_400);
+    let millennium = SystemTime::UNIX_EPOCH + Duration::from_secs(946_684_800);
+    assert_eq!(parse_http_date("Sat, 01 Jan 1600 00:00:00 GMT"), Some(millennium - cycle));
+}
+
+#[test]
+fn what_is_no_date() {
+    for date in [
+        "",
+        "yesterday",
+        "1359312200",
+        "2013-01-27T18:43:20Z",
+        "Sun, 27 Jan 2013 18:43:20",
+        "Sun, 27 Jan 2013 18:43:20 UTC",
+        "Sun, 27 Jan 2013 18:43:20 +0000",
+        "Mon, 27 Jan 2013 18:43:20 GMT",
+        "sun, 27 jan 2013 18:43:20 gmt",
+        "Sun,27 Jan 2013 18:43:20 GMT",
+        "Sun, 7 Jan 2013 18:43:20 GMT",
+        "Sun, 27  Jan 2013 18:43:20 GMT",
+        "Sun, 27 Jan 13 18:43:20 GMT",
+        "Sun, 27-Jan-13 18:43:20 GMT",
+        "Sunday, 27 Jan 2013 18:43:20 GMT",
+        "Sunday, 27-Jan-2013 18:43:20 GMT",
+        "Sun, 27 Jan 2013 24:00:00 GMT",
+        "Sun, 27 Jan 2013 18:60:20 GMT",
+        "Sun, 27 Jan 2013 18:43:60 GMT",
+        "Sun, 27 Jan 2013 18:43 GMT",
+        "Sun, 27 Jan 2013 18:43:20:00 GMT",
+        "Sun, 27 Jan 2013 +8:43:20 GMT",
+        "Thu, 29 Feb 1900 00:00:00 GMT",
+        "Fri, 31 Jun 2013 00:00:00 GMT",
+        "Mon, 00 Jan 2013 00:00:00 GMT",
+        "Mon, 32 Dec 2012 00:00:00 GMT",
+        "Sun Jan 27 18:43:20 2013 GMT",
+        "Sun Jan 7 18:43:20 2013",
+        "Sun Jan  27 18:43:20 2013",
+        "S\u{e9}n Jan 27 18:43:20 2013",
+        "Sun, \u{e9}7 Jan 2013 18:43:20 GMT",
+    ] {
+        assert_eq!(parse_http_date(date), None, "{date:?}");
+    }
 }

@@ -270,3 +270,14 @@ fn a_request_is_small() {
     assert_eq!(size_of::<RequestStartLine>(), 8);
     assert!(size_of::<HttpServerRequest>() <= 64, "{}", size_of::<HttpServerRequest>());
 }
+
+/// `write_http_response` is `write_response` in the words of the `http` crate.
+#[test]
+fn a_response_of_the_http_crate_is_written() {
+    let connection = Recorder::new(RequestContext::new(peer(), Protocol::Http));
+    let line = RequestStartLine::new(Method::GET, "/", Version::HTTP_11);
+    let request = HttpServerRequest::new(line, HttpHeaders::new(), connection.clone(), ServerConnectionId::new());
+    let response = http::Response::builder().status(404).header("a", "b").header("a", "c").body("body").unwrap();
+    request.write_http_response(&response).unwrap();
+    assert_eq!(*connection.written.borrow(), ["response HTTP/1.1 404 Not Found 2 4"]);
+}
