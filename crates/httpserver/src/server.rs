@@ -217,8 +217,13 @@ impl HttpServerOptions {
         let protocol = self.protocol.unwrap_or(if self.secure { Protocol::Https } else { Protocol::Http });
         let on_stream = {
             let live = live.clone();
+            #[cfg(feature = "tls")]
+            let secure = self.secure;
             move |stream: IoStream, address: PeerAddress| {
-                let connection = Http1ServerConnection::start_serving(stream, context(&address, protocol), &service);
+                let context = context(&address, protocol);
+                #[cfg(feature = "tls")]
+                let context = if secure { with_peer_certificate(context, &stream) } else { context };
+                let connection = Http1ServerConnection::start_serving(stream, context, &service);
                 live.connections.borrow_mut().insert(connection.id(), connection);
             }
         };
@@ -231,6 +236,13 @@ fn context(address: &PeerAddress, protocol: Protocol) -> RequestContext {
         Some(address) => RequestContext::new(address, protocol),
         None => RequestContext::unix(address.to_string(), protocol),
     }
+}
+
+/// The stream knows the certificate when the handshake is over. It is held weakly, since the connection owns both.
+#[cfg(feature = "tls")]
+fn with_peer_certificate(context: RequestContext, stream: &IoStream) -> RequestContext {
+    let stream = stream.downgrade();
+    context.with_peer_certificate(move || stream.upgrade()?.tls()?.peer_certificates.into_iter().next())
 }
 
 /// A non-blocking HTTP/1.1 server: Tornado's `HTTPServer`.
