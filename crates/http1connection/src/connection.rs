@@ -3,7 +3,7 @@
 //! Rules: a handle that the application keeps past the end of its exchange can do nothing to the next one; whatever is
 //! refused has written nothing.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
@@ -30,11 +30,25 @@ pub(crate) struct Link {
     pub(crate) id: ServerConnectionId,
     /// Of what the connection waits for now: the next request, the rest of a head, the body, the peer's goodbye.
     pub(crate) deadline: Deadline,
+    /// How many requests may still come after the one under way. 0: its answer is the connection's last.
+    pub(crate) requests_left: Cell<u32>,
+    /// The server waits for the connection to end; `requests_left` is 0 then.
+    pub(crate) draining: Cell<bool>,
+    /// The last answer was sent; what the peer still sends is thrown away.
+    pub(crate) answered: Cell<bool>,
     /// What becomes of the connection, from an exchange whose last handle went while the pump waited for its response.
     pub(crate) left: Cell<Option<Outcome>>,
 }
 
 impl Link {
+    /// Sets the deadline to this long from now, if it is a limit.
+    #[inline]
+    pub(crate) fn deadline_in(&self, timeout: Option<Duration>) {
+        if let Some(at) = timeout.and_then(|timeout| self.stream.now().checked_add(timeout)) {
+            self.deadline.set(at);
+        }
+    }
+
     #[inline]
     pub(crate) fn date(&self, rendered: &Rendered) -> HttpDate {
         // Without a loop there is no time of day, and nothing can be sent that would tell it.
@@ -91,16 +105,12 @@ impl Http1Connection {
 
     /// Begins the exchange of a request: in the old one's memory, unless the application kept that.
     #[inline]
-    pub(crate) fn begin(exchange: &mut Rc<Self>, head: &RequestHead, keep_alive: bool, now: Instant) {
+    pub(crate) fn begin(exchange: &mut Rc<Self>, head: &RequestHead, now: Instant) {
         if Rc::get_mut(exchange).is_none() {
             Self::replace(exchange);
         }
         if let Some(this) = Rc::get_mut(exchange) {
-            let encoder = this.encoder.get_mut();
-            *encoder = ResponseEncoder::for_request(head);
-            if !keep_alive {
-                encoder.close_after();
-            }
+            *this.encoder.get_mut() = ResponseEncoder::for_request(head);
             this.started.set(Some(now));
             this.ended.set(None);
             this.body_timeout.set(None);
@@ -198,6 +208,17 @@ impl Http1Connection {
         }
     }
 
+    /// The encoder for a head, which says whether another request may follow. Known only when it is written: the server may
+    /// have begun to drain since the request came.
+    #[inline]
+    fn encoder_of_head(&self) -> RefMut<'_, ResponseEncoder> {
+        let mut encoder = self.encoder.borrow_mut();
+        if self.link().requests_left.get() == 0 {
+            encoder.close_after();
+        }
+        encoder
+    }
+
     #[inline]
     fn date(&self) -> HttpDate {
         self.link().date(&self.rendered)
@@ -231,7 +252,7 @@ impl HttpConnection for Http1Connection {
         chunk: &[u8],
     ) -> Result<(), HttpOutputError> {
         let date = self.date();
-        let mut encoder = self.encoder.borrow_mut();
+        let mut encoder = self.encoder_of_head();
         let compose = |out: &mut Vec<u8>| {
             let start = out.len();
             let before = encoder.clone();
@@ -278,7 +299,7 @@ impl HttpConnection for Http1Connection {
         body: &[u8],
     ) -> Result<(), HttpOutputError> {
         let date = self.date();
-        let (mut encoder, mut heads) = (self.encoder.borrow_mut(), self.rendered.heads.borrow_mut());
+        let (mut encoder, mut heads) = (self.encoder_of_head(), self.rendered.heads.borrow_mut());
         let compose = |out: &mut Vec<u8>| encoder.response_with(&mut heads, start_line, headers, body, &date, out);
         self.link().stream.write_with(body.len(), compose).map_err(output_error)??;
         drop((encoder, heads));

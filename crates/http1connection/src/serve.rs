@@ -7,7 +7,6 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use landspout_http1::{BodyLength, DecodeError, Decoded, Event, Limits, RequestDecoder, RequestHead};
 use landspout_httputil::{
@@ -15,8 +14,10 @@ use landspout_httputil::{
 };
 
 use crate::connection::{Http1Connection, Link, refuse_unread};
+use crate::pace::{Late, Pace, earliest};
 use crate::params::Http1ConnectionParameters;
 use crate::rendered::Rendered;
+use crate::server::LINGER;
 use crate::watch::{Gone, watch};
 use crate::worker::{Desk, Outcome};
 
@@ -34,6 +35,8 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(crate) struct Core<D> {
     pub(crate) delegate: D,
     pub(crate) params: Http1ConnectionParameters,
+    /// What a connection may bring; see [`Link::requests_left`].
+    pub(crate) requests: u32,
     pub(crate) limits: Rc<Limits>,
     pub(crate) rendered: Rc<Rendered>,
 }
@@ -66,8 +69,9 @@ where
         let head = match decode_here(link, decoder) {
             Ok(Some(Event::Head(head))) => head,
             Ok(_) => {
-                if !decoder.is_idle() {
-                    began.get_or_insert(link.stream.now());
+                if !decoder.is_idle() && began.is_none() {
+                    began = Some(link.stream.now());
+                    head_began(core, link);
                 }
                 match more_of_head(core, link, decoder).await {
                     Ok(()) => continue,
@@ -82,8 +86,8 @@ where
         link.deadline.clear();
         let client_stays = head.keep_alive;
         let outcome = 'request: {
-            let keep_alive = head.keep_alive && !core.params.no_keep_alive;
-            let exchange = desk.begin(&head, keep_alive, began.take().unwrap_or_else(|| link.stream.now()));
+            link.requests_left.set(link.requests_left.get().saturating_sub(1));
+            let exchange = desk.begin(&head, began.take().unwrap_or_else(|| link.stream.now()));
             let request = Request { core, link, exchange: &exchange };
             // A scope of its own: to drop the delegate where it is costs less than to move it into a `drop`.
             {
@@ -131,13 +135,26 @@ where
     }
 }
 
+/// Something of a head is there, but not all of it: its time begins.
+#[cold]
+fn head_began<D>(core: &Core<D>, link: &Link) {
+    let params = &core.params;
+    if params.first_byte_timeout.is_some() && link.requests_left.get() == core.requests {
+        // What was set was for the first byte alone.
+        link.deadline.clear();
+    }
+    if link.deadline.get().is_none() {
+        link.deadline_in(params.header_timeout);
+    }
+    let end = params.head_timeout.and_then(|timeout| link.stream.now().checked_add(timeout));
+    if let Some(deadline) = earliest(link.deadline.get(), end) {
+        link.deadline.set(deadline);
+    }
+}
+
 /// Reads on for a head. Falls idle when nothing of it is there.
 async fn more_of_head<D>(core: &Core<D>, link: &Link, decoder: &RequestDecoder) -> Result<(), Outcome> {
-    let idle = decoder.is_idle();
-    if !idle && link.deadline.get().is_none() {
-        set_deadline(link, core.params.header_timeout);
-    }
-    match fill(link, idle).await {
+    match fill(link, decoder.is_idle()).await {
         Filled::More => Ok(()),
         Filled::Nothing => Err(Outcome::Idle),
         Filled::End => Err(Outcome::Cut),
@@ -255,7 +272,7 @@ where
         if let Some(bytes) = exchange.max_body_size.take() {
             decoder.set_max_body_size(bytes);
         }
-        set_deadline(link, exchange.body_timeout.take().unwrap_or(self.core.params.body_timeout));
+        let mut pace = Pace::new(&self.core.params, self.core.params.body_timeout, link.stream.now());
         let received = loop {
             if exchange.is_finished() && !decoder.is_complete() {
                 // A client that waits for `100 Continue` may send the body or not: nobody can tell where it ends.
@@ -266,7 +283,10 @@ where
                 Ok(Some(Event::Data(range))) => {
                     // Whoever has begun to send doesn't wait.
                     expect_continue = false;
+                    let begin = link.stream.now();
+                    pace.received(range.len(), begin);
                     self.deliver(range.len(), delegate).await?;
+                    pace.held_up(link.stream.now() - begin);
                 }
                 Ok(Some(Event::Trailers(trailers))) => {
                     self.check(watch(link, exchange, delegate.trailers_received(trailers)).await)?;
@@ -279,14 +299,21 @@ where
                         sent.map_err(|_| Outcome::Cut)?;
                     }
                     if let Some(timeout) = exchange.body_timeout.take() {
-                        link.deadline.clear();
-                        set_deadline(link, timeout);
+                        pace.set(timeout, link.stream.now());
+                    }
+                    match pace.deadline() {
+                        Some(deadline) => link.deadline.set(deadline),
+                        None => link.deadline.clear(),
                     }
                     match fill(link, false).await {
                         Filled::More | Filled::Nothing => {}
                         Filled::End => return Err(Outcome::Cut),
                         Filled::TooLate => {
-                            tracing::info!("timeout reading a request's body from {}", link.context);
+                            let late = match pace.late() {
+                                Late::Whole => "timeout reading a request's body",
+                                Late::Pace => "a request's body comes too slowly",
+                            };
+                            tracing::info!("{late} from {}", link.context);
                             return Err(exchange.fail(StatusCode::REQUEST_TIMEOUT));
                         }
                     }
@@ -318,9 +345,7 @@ where
         if !self.exchange.keep_alive() {
             return false;
         }
-        if self.link.deadline.get().is_none() {
-            set_deadline(self.link, self.core.params.header_timeout);
-        }
+        self.link.deadline_in(Some(LINGER));
         let mut skipped = 0;
         while skipped <= SKIPPED_BODY {
             match decode(self.link, decoder) {
@@ -391,12 +416,6 @@ where
             }
         };
         self.exchange.fail(status)
-    }
-}
-
-fn set_deadline(link: &Link, timeout: Option<Duration>) {
-    if let Some(timeout) = timeout {
-        link.deadline.set(link.stream.now() + timeout);
     }
 }
 

@@ -182,7 +182,7 @@ pub trait HttpConnection {
     /// There is one slot. While the request is still being received, `HttpMessageDelegate::on_connection_close` is called too.
     fn set_close_callback(&self, callback: Option<Box<dyn FnOnce()>>);
 
-    /// How long the whole body of this request may take from now on; `None` for no limit. Only this request's.
+    /// How long the whole body of this request may take from now on; `None` for no limit, of its pace neither. Only this request's.
     fn set_body_timeout(&self, timeout: Option<Duration>);
 
     /// How many bytes the body of this request may have. Only this request's; use it in `headers_received`.
