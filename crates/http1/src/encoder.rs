@@ -40,6 +40,8 @@ pub struct ResponseEncoder {
     keep_alive: bool,
     /// The request offered to switch protocols.
     upgrade_offered: bool,
+    /// What follows the head is no HTTP.
+    tunnel: bool,
     state: Writing,
 }
 
@@ -52,6 +54,7 @@ impl ResponseEncoder {
             to: ResponseTo { method: MethodKind::from(method), http11: version >= Version::HTTP_11 },
             keep_alive,
             upgrade_offered: false,
+            tunnel: false,
             state: Writing::Idle,
         }
     }
@@ -235,6 +238,19 @@ impl ResponseEncoder {
         self.keep_alive
     }
 
+    /// Nothing more is written: what follows on the connection belongs to somebody else.
+    #[cold]
+    pub fn hand_over(&mut self) {
+        self.keep_alive = false;
+        self.state = Writing::Done;
+    }
+
+    /// Whether a head is out behind which there is no HTTP any more: 101, or 2xx in answer to CONNECT (RFC 9110, sections 15.2.2
+    /// and 9.3.6).
+    pub fn is_tunnel(&self) -> bool {
+        self.tunnel
+    }
+
     /// Whether the head of the final response is out.
     #[inline]
     pub fn head_sent(&self) -> bool {
@@ -323,6 +339,7 @@ impl ResponseEncoder {
             append_connection(self.option(keep_alive), headers, out);
         }
         self.keep_alive = keep_alive;
+        self.tunnel = tunnel;
         let (told, next) = body_after(framing, length);
         append_framing(told, out);
         Ok(next)
@@ -357,6 +374,7 @@ impl ResponseEncoder {
         }
         if switching {
             self.keep_alive = false;
+            self.tunnel = true;
             let named = ConnectionOptions::read(values(headers, Kind::Connection)).upgrade;
             append_connection((!named).then_some(&b"upgrade"[..]), headers, out);
         }

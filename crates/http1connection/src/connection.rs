@@ -3,6 +3,7 @@
 //! Rules: a handle that the application keeps past the end of its exchange can do nothing to the next one; whatever is
 //! refused has written nothing.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -38,6 +39,20 @@ pub(crate) struct Link {
     pub(crate) answered: Cell<bool>,
     /// What becomes of the connection, from an exchange whose last handle went while the pump waited for its response.
     pub(crate) left: Cell<Option<Outcome>>,
+    pub(crate) stage: Cell<Stage>,
+}
+
+/// Whose the stream is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    #[default]
+    Serving,
+    /// The application has taken it, and the server is still to be told.
+    Detaching,
+    /// Likewise, and the server knows.
+    Detached,
+    /// HTTP's, for the last answer and the goodbye.
+    Over,
 }
 
 impl Link {
@@ -47,6 +62,12 @@ impl Link {
         if let Some(at) = timeout.and_then(|timeout| self.stream.now().checked_add(timeout)) {
             self.deadline.set(at);
         }
+    }
+
+    /// Whether the stream is the application's.
+    #[inline]
+    pub(crate) fn is_detached(&self) -> bool {
+        matches!(self.stage.get(), Stage::Detaching | Stage::Detached)
     }
 
     #[inline]
@@ -76,6 +97,8 @@ pub struct Http1Connection {
     /// Set by the application, taken by the pump.
     pub(crate) body_timeout: Cell<Option<Option<Duration>>>,
     pub(crate) max_body_size: Cell<Option<u64>>,
+    /// The request's body was begun and isn't at its end.
+    pub(crate) receiving: Cell<bool>,
 }
 
 /// The pump's side.
@@ -93,6 +116,7 @@ impl Http1Connection {
             awaited: Cell::new(false),
             body_timeout: Cell::new(None),
             max_body_size: Cell::new(None),
+            receiving: Cell::new(false),
         }
     }
 
@@ -139,8 +163,9 @@ impl Http1Connection {
 
     /// Answers in the application's place if that is still possible, and gives the connection up.
     pub(crate) fn fail(&self, status: StatusCode) -> Outcome {
-        if self.link.is_none() {
-            return Outcome::Cut;
+        let Some(link) = &self.link else { return Outcome::Cut };
+        if link.is_detached() {
+            return Outcome::Detached;
         }
         if self.is_finished() {
             // The answer is complete, whatever happened after it.
@@ -158,7 +183,24 @@ impl Http1Connection {
     /// What becomes of the connection when the response is complete. `Outcome::Idle`: it is ready for the next request.
     #[inline]
     pub(crate) fn conclude(&self) -> Outcome {
-        if self.keep_alive() { Outcome::Idle } else { Outcome::Close }
+        if self.keep_alive() {
+            Outcome::Idle
+        } else if self.link().is_detached() {
+            Outcome::Detached
+        } else {
+            Outcome::Close
+        }
+    }
+
+    /// Whether what follows the head that was sent is no HTTP.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.encoder.borrow().is_tunnel()
+    }
+
+    /// The stream has gone to the application: nothing more is written through here.
+    pub(crate) fn hand_over(&self) {
+        self.encoder.borrow_mut().hand_over();
+        self.end();
     }
 
     /// From here on the application's handles alone keep the exchange.
@@ -194,7 +236,7 @@ impl Http1Connection {
     }
 
     #[expect(clippy::expect_used, reason = "handles are given out by `begin`, which sets the link")]
-    fn link(&self) -> &Rc<Link> {
+    pub(crate) fn link(&self) -> &Rc<Link> {
         self.link.as_ref().expect("an exchange that is in use has its connection")
     }
 
@@ -308,6 +350,9 @@ impl HttpConnection for Http1Connection {
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), HttpOutputError>> {
+        if self.link().is_detached() {
+            return Poll::Ready(Err(HttpOutputError::AlreadyFinished));
+        }
         self.link().stream.poll_flush(cx).map_err(output_error)
     }
 
@@ -340,6 +385,10 @@ impl HttpConnection for Http1Connection {
 
     fn context(&self) -> &RequestContext {
         &self.link().context
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 }
 

@@ -31,6 +31,10 @@
 //! an answer is the stream's matter ([`send_timeout`](landspout_iostream::StreamOptions::send_timeout)): only a stream whose bytes
 //! were refused has a timer for that.
 //!
+//! # When the application takes the stream
+//! [`Detach`] is for what begins as a request and goes on as something else. HTTP ends there and then; the bytes that came
+//! behind the request are in the stream.
+//!
 //! # Differences from Tornado
 //! - `start_request` is called when a request's head is there, not before its first byte: a delegate never waits for a
 //!   request that doesn't come.
@@ -43,10 +47,13 @@
 //! - A connection can be told to end behind what is under way: [`Http1ServerConnection::drain`] (Tornado issue 1791).
 //! - A client that leaves is noticed although it has pipelined more.
 //! - When the application answers before it has read the body, up to 256 KiB of the rest are skipped and the connection stays.
+//! - `detach` may come later than `headers_received`, if no part of a body is missing; in the middle of a response it is
+//!   refused, where Tornado would mix it with what follows. `on_close` comes at once, even if the delegate goes on.
 //! - A delegate whose response is finished before the message was received gets no further call.
 #![forbid(unsafe_code)]
 
 mod connection;
+mod detach;
 mod pace;
 mod params;
 mod rendered;
@@ -56,6 +63,7 @@ mod watch;
 mod worker;
 
 pub use connection::Http1Connection;
+pub use detach::{Detach, DetachError};
 pub use landspout_http1::Limits;
 pub use params::Http1ConnectionParameters;
 pub use server::{Http1ServerConnection, Http1Service};

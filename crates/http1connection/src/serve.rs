@@ -2,7 +2,7 @@
 //!
 //! Rules: the next head is parsed only when the request before is over, on both sides; of the delegate's `finish` and
 //! `on_connection_close` at most one runs to its end. Neither is called when the application has answered before the
-//! message's end, has panicked, or is cancelled with the loop: the delegate is dropped then.
+//! message's end or has detached the stream, has panicked, or is cancelled with the loop: the delegate is dropped then.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -96,6 +96,9 @@ where
                 let received = watch(link, &exchange, delegate.headers_received(start_line, headers)).await;
                 if let Err(outcome) = request.check(received) {
                     break 'request request.broken_off(&mut delegate, outcome);
+                }
+                if link.is_detached() {
+                    break 'request Outcome::Detached;
                 }
                 if body != BodyLength::None {
                     match request.receive_body(decoder, expect_continue, &mut delegate).await {
@@ -272,6 +275,7 @@ where
         if let Some(bytes) = exchange.max_body_size.take() {
             decoder.set_max_body_size(bytes);
         }
+        exchange.receiving.set(true);
         let mut pace = Pace::new(&self.core.params, self.core.params.body_timeout, link.stream.now());
         let received = loop {
             if exchange.is_finished() && !decoder.is_complete() {
@@ -324,6 +328,7 @@ where
                 }
             }
         };
+        exchange.receiving.set(false);
         link.deadline.clear();
         Ok(received)
     }
@@ -368,6 +373,10 @@ where
     /// The message ends before its end.
     #[cold]
     fn broken_off(&self, delegate: &mut D::Delegate, outcome: Outcome) -> Outcome {
+        self.exchange.receiving.set(false);
+        if outcome == Outcome::Detached {
+            return outcome;
+        }
         if outcome == Outcome::Cut {
             self.link.stream.close();
         }
@@ -405,7 +414,7 @@ where
             // Clients come and go: a handler that hands that on has not failed.
             None if matches!(error.downcast_ref(), Some(HttpOutputError::Closed)) => {
                 tracing::debug!("a request handler ended with its connection: {error}");
-                return Outcome::Cut;
+                return if self.link.is_detached() { Outcome::Detached } else { Outcome::Cut };
             }
             None => {
                 match error.source() {

@@ -13,7 +13,7 @@ use landspout_httputil::{HttpServerConnectionDelegate, RequestContext, ServerCon
 use landspout_ioloop::{Deadline, IoLoop, Ready, panic_message};
 use landspout_iostream::IoStream;
 
-use crate::connection::Link;
+use crate::connection::{Link, Stage};
 use crate::params::Http1ConnectionParameters;
 use crate::rendered::Rendered;
 use crate::serve::{Core, worker};
@@ -124,6 +124,7 @@ impl Http1ServerConnection {
             draining: Cell::default(),
             answered: Cell::default(),
             left: Cell::default(),
+            stage: Cell::default(),
         });
         let handle = Self { link: Rc::downgrade(&link), id };
         service.start.start(&io_loop, link);
@@ -135,9 +136,9 @@ impl Http1ServerConnection {
         self.id
     }
 
-    /// Closes the connection at once; a response under way is cut.
+    /// Closes the connection at once; a response under way is cut. One that was detached is left alone.
     pub fn close(&self) {
-        if let Some(link) = self.link.upgrade() {
+        if let Some(link) = self.link.upgrade().filter(|link| !link.is_detached()) {
             link.stream.close();
         }
     }
@@ -147,7 +148,7 @@ impl Http1ServerConnection {
     /// where the answer's head is out already, the connection ends behind it, or behind the answer to a request that was
     /// pipelined meanwhile. Nobody waits for that here: see [`closed`](Self::closed), and `on_close` of the delegate.
     pub fn drain(&self) {
-        let Some(link) = self.link.upgrade() else { return };
+        let Some(link) = self.link.upgrade().filter(|link| !link.is_detached()) else { return };
         link.requests_left.set(0);
         if !link.draining.replace(true) {
             // Has its task look whether something came, before it gives up.
@@ -165,9 +166,9 @@ impl Http1ServerConnection {
         self.link.upgrade().is_some_and(|link| link.answered.get())
     }
 
-    /// Whether the connection is closed.
+    /// Whether the connection is closed, or detached.
     pub fn closed(&self) -> bool {
-        self.link.upgrade().is_none_or(|link| link.stream.closed())
+        self.link.upgrade().is_none_or(|link| link.is_detached() || link.stream.closed())
     }
 }
 
@@ -299,7 +300,10 @@ where
                     Poll::Ready(Some(outcome)) => outcome,
                 },
                 Phase::Busy(worker) => match worker.poll(cx) {
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        this.tell_if_detached();
+                        return Poll::Pending;
+                    }
                     Poll::Ready(outcome) => {
                         if let Phase::Busy(worker) = std::mem::replace(&mut this.phase, Phase::Idle) {
                             this.shared.workers.give_back(worker);
@@ -328,6 +332,9 @@ where
                     }
                 }
             };
+            if outcome != Outcome::Idle {
+                this.end_serving();
+            }
             match outcome {
                 // It drains, and the answer that has just left didn't say that it was the last.
                 Outcome::Idle if this.link.requests_left.get() == 0 => this.flush_and_linger(),
@@ -347,7 +354,34 @@ where
                     this.link.stream.close();
                     return Poll::Ready(());
                 }
+                Outcome::Detached => return Poll::Ready(()),
             }
+        }
+    }
+}
+
+impl<D: HttpServerConnectionDelegate, F, M> Serving<D, F, M> {
+    /// The application took the stream, and still works in the delegate.
+    #[inline]
+    fn tell_if_detached(&self) {
+        if self.link.stage.get() == Stage::Detaching {
+            self.link.stage.set(Stage::Detached);
+            self.report_close();
+        }
+    }
+
+    /// No request follows: from now on the stream can't be detached.
+    fn end_serving(&self) {
+        if self.link.stage.get() == Stage::Serving {
+            self.link.stage.set(Stage::Over);
+        }
+    }
+
+    #[cold]
+    fn report_close(&self) {
+        let (delegate, id) = (&self.shared.core.delegate, self.link.id);
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| delegate.on_close(id))) {
+            tracing::error!("panic in on_close: {}", panic_message(&*payload));
         }
     }
 }
@@ -359,10 +393,11 @@ impl<D: HttpServerConnectionDelegate, F, M> Drop for Serving<D, F, M> {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(phase))) {
             tracing::error!("panic while a request was dropped: {}", panic_message(&*payload));
         }
-        self.link.stream.close_when_flushed();
-        let (delegate, id) = (&self.shared.core.delegate, self.link.id);
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| delegate.on_close(id))) {
-            tracing::error!("panic in on_close: {}", panic_message(&*payload));
+        if !self.link.is_detached() {
+            self.link.stream.close_when_flushed();
+        }
+        if self.link.stage.get() != Stage::Detached {
+            self.report_close();
         }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) enum Outcome {
     Linger,
     /// Closed already, or not worth another byte.
     Cut,
+    /// Not to be touched: the stream is the application's.
+    Detached,
 }
 
 /// Where a connection's task and its worker meet.
