@@ -443,6 +443,45 @@ fn the_server_closes() {
     assert_eq!(text(&out), "HTTP/1.1 400 Bad Request|date|Connection: close|Content-Length: 3||bad");
 }
 
+/// An answer that doesn't wait for the request's body (RFC 9110, section 10.1.1; RFC 9112, section 9.6).
+#[test]
+fn closed_if_the_body_is_unread() {
+    let unread = || {
+        let mut encoder = encoder(GET);
+        encoder.close_if_unread();
+        encoder
+    };
+    let mut out = Vec::new();
+    let mut early = unread();
+    early.response(&line(200), &HttpHeaders::new(), b"", DATE, &mut out).unwrap();
+    assert_eq!(text(&out), "HTTP/1.1 200 OK|date|Connection: close|Content-Length: 0||");
+    early.body_read();
+    assert!(early.is_complete());
+    // It was read before, or may be before the end.
+    let usual = "HTTP/1.1 200 OK|date|Content-Length: 0||";
+    let (mut read, mut out) = (unread(), Vec::new());
+    read.body_read();
+    read.response(&line(200), &HttpHeaders::new(), b"", DATE, &mut out).unwrap();
+    assert_eq!((text(&out).as_str(), read.keep_alive()), (usual, true));
+    let (mut streamed, mut out) = (unread(), Vec::new());
+    streamed.head(&line(200), &HttpHeaders::new(), DATE, &mut out).unwrap();
+    assert_eq!((text(&out).contains("close"), streamed.keep_alive()), (false, true));
+    // Whoever asked for the end gets it.
+    for ask_first in [true, false] {
+        let (mut asked, mut out) = (encoder(GET), Vec::new());
+        if ask_first {
+            asked.close_after();
+        }
+        asked.close_if_unread();
+        if !ask_first {
+            asked.close_after();
+        }
+        asked.body_read();
+        asked.response(&line(200), &HttpHeaders::new(), b"", DATE, &mut out).unwrap();
+        assert!(!asked.keep_alive() && text(&out).contains("Connection: close"));
+    }
+}
+
 #[test]
 fn reason_phrases() {
     for (code, reason, expected) in [
@@ -518,40 +557,4 @@ fn chunks_read_back() {
         input = &input[decoded.consumed..];
     }
     assert_eq!(received, sent);
-}
-
-#[test]
-fn behind_a_switch_or_a_tunnel_there_is_no_http() {
-    let rows: [(&str, u16, bool); 4] = [
-        ("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n", 101, true),
-        ("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n", 200, false),
-        ("CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", 200, true),
-        ("CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", 407, false),
-    ];
-    for (request, status, tunnel) in rows {
-        let mut decoder = RequestDecoder::new(Limits::default());
-        let Ok(Some(Event::Head(head))) = decoder.decode(request.as_bytes()).map(|decoded| decoded.event) else {
-            panic!("{request:?}")
-        };
-        let mut encoder = ResponseEncoder::for_request(&head);
-        assert!(!encoder.is_tunnel());
-        let line = line(status);
-        let fields = if status == 101 { headers("Upgrade: a") } else { HttpHeaders::new() };
-        encoder.head(&line, &fields, DATE, &mut Vec::new()).unwrap();
-        assert_eq!(encoder.is_tunnel(), tunnel, "{request:?} {status}");
-    }
-}
-
-#[test]
-fn after_it_was_handed_over_nothing_is_written() {
-    let mut encoder = ResponseEncoder::new(&Method::GET, Version::HTTP_11, true);
-    encoder.hand_over();
-    let mut out = Vec::new();
-    let line = line(200);
-    let none = HttpHeaders::new();
-    assert_eq!(encoder.head(&line, &none, DATE, &mut out), Err(HttpOutputError::AlreadyFinished));
-    assert_eq!(encoder.response(&line, &none, b"", DATE, &mut out), Err(HttpOutputError::AlreadyFinished));
-    assert_eq!(encoder.data(b"x").err(), Some(HttpOutputError::AlreadyFinished));
-    assert_eq!(encoder.finish(&mut out), Err(HttpOutputError::AlreadyFinished));
-    assert!(out.is_empty() && !encoder.keep_alive());
 }

@@ -442,6 +442,28 @@ fn an_answer_before_the_body() {
     });
 }
 
+/// RFC 9112, section 9.6: a client whose body will not be read is told that the connection ends.
+#[test]
+fn an_answer_before_the_body_says_what_becomes_of_the_connection() {
+    run(async {
+        for (fields, closes) in [
+            ("Content-Length: 5\r\n", false),
+            ("Content-Length: 262144\r\n", false),
+            ("Content-Length: 262145\r\n", true),
+            ("Transfer-Encoding: chunked\r\n", false),
+            // It may send the body or not.
+            ("Content-Length: 5\r\nExpect: 100-continue\r\n", true),
+            ("Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n", true),
+        ] {
+            let recorder = failing("headers", |connection| ok(&connection, "early"));
+            let (client, _) = connect(&service(recorder));
+            client.send(format!("POST /p HTTP/1.1\r\nHost: x\r\n{fields}\r\n"));
+            let response = client.response().await;
+            assert_eq!(response.field("connection"), closes.then_some("close"), "{fields}");
+        }
+    });
+}
+
 #[test]
 fn an_answer_within_the_body() {
     run(async {

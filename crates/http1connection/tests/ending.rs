@@ -450,3 +450,18 @@ fn the_connection_is_closed_when_the_delegate_hears_of_it() {
         });
     });
 }
+
+/// RFC 9110, section 9.3.2: no content, even if the request can't be read.
+#[test]
+fn a_refusal_of_head_has_no_content() {
+    run(async {
+        for request in
+            ["HEAD / HTTP/1.1\r\n\r\n", "\r\nHEAD / HTTP/2.0\r\n\r\n", "HEAD / HTTP/1.1\r\nHost: x\r\nA : b\r\n"]
+        {
+            let (client, _) = connect(&service(app()));
+            client.send(request);
+            let answer = String::from_utf8(client.cut().await).unwrap();
+            assert!(answer.contains("Content-Length: ") && answer.ends_with("\r\n\r\n"), "{answer}");
+        }
+    });
+}

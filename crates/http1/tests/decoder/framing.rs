@@ -327,12 +327,16 @@ fn expect() {
         ("100-continue, foo", "!"),
         ("foo, 100-continue", "!"),
         ("100-continue;a=b", "!"),
-        ("", "!"),
         ("meow", "!"),
+        // A list may be empty, and its members too (section 5.6.1.2).
+        (", 100-continue ,", "expect"),
+        ("", "-"),
+        (" , ,", "-"),
     ] {
         let field = format!("Expect: {value}\r\n");
         let (with_body, chunked, without) = match expected {
             "expect" => ("=5 keep expect", "chunked keep expect", "- keep"),
+            "-" => ("=5 keep", "chunked keep", "- keep"),
             _ => ("!417 Expectation", "!417 Expectation", "!417 Expectation"),
         };
         head("POST", "1.1", &format!("{field}Content-Length: 5\r\n"), with_body);
