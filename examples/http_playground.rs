@@ -8,7 +8,8 @@
 //! | `GET /sleep?ms=N` | comes after that many milliseconds |
 //! | `GET /events?n=COUNT&ms=PAUSE` | server-sent events, each when it happens |
 //!
-//! Where there is GET there is HEAD. A wrong method gives 405, a bad query 400, anything else 404.
+//! Where there is GET there is HEAD. OPTIONS says what a path takes, `OPTIONS *` what the server does. Another method gives
+//! 405, a bad query 400, anything else 404.
 //!
 //! ```sh
 //! cargo run --release --example http_playground -- --help
@@ -113,6 +114,9 @@ impl HttpMessageDelegate for Exchange {
         match route(&request) {
             Ok(Route::Hello) => request.write_response(StatusCode::OK, &PLAIN, "Hello, World!")?,
             Ok(Route::Echo) => self.echo = Some(BytesMut::new()),
+            Ok(Route::Options { methods }) => {
+                request.write_response(StatusCode::NO_CONTENT, &allowing(HttpHeaders::new(), methods)?, "")?;
+            }
             Ok(Route::Big { n }) => big(&request, n).await?,
             Ok(Route::Sleep { pause }) => sleepy(&request, pause).await?,
             Ok(Route::Events { n, pause }) => events(&request, n, pause).await?,
@@ -206,31 +210,47 @@ async fn events(request: &HttpServerRequest, n: u64, pause: Duration) -> Result<
 enum Route {
     Hello,
     Echo,
+    Options { methods: &'static [Method] },
     Big { n: u64 },
     Sleep { pause: Duration },
     Events { n: u64, pause: Duration },
 }
 
+const GET: &[Method] = &[Method::GET, Method::HEAD, Method::OPTIONS];
+const POST: &[Method] = &[Method::POST, Method::OPTIONS];
+const ANY: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
+
 fn route(request: &HttpServerRequest) -> Result<Route, Refusal> {
-    const GET: &[Method] = &[Method::GET, Method::HEAD];
-    let milliseconds = || number(request, "ms").map(Duration::from_millis);
-    match request.path() {
-        "/" => allow(request, GET).map(|()| Route::Hello),
-        "/echo" => allow(request, &[Method::POST]).map(|()| Route::Echo),
-        "/big" => allow(request, GET).and_then(|()| Ok(Route::Big { n: number(request, "n")? })),
-        "/sleep" => allow(request, GET).and_then(|()| Ok(Route::Sleep { pause: milliseconds()? })),
-        "/events" => {
-            allow(request, GET).and_then(|()| Ok(Route::Events { n: number(request, "n")?, pause: milliseconds()? }))
-        }
-        _ => Err(Refusal::new(StatusCode::NOT_FOUND, "no such path")),
+    let methods = match request.path() {
+        "/" | "/big" | "/sleep" | "/events" => GET,
+        "/echo" => POST,
+        // The server as a whole (RFC 9110, section 9.3.7).
+        "*" => ANY,
+        // To a proxy, which this is not (section 9.3.6).
+        _ if request.method() == Method::CONNECT => ANY,
+        _ => return Err(Refusal::new(StatusCode::NOT_FOUND, "no such path")),
+    };
+    if !methods.contains(request.method()) {
+        return Err(Refusal { methods, ..Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "no such method here") });
     }
+    if request.method() == Method::OPTIONS {
+        return Ok(Route::Options { methods });
+    }
+    let milliseconds = || number(request, "ms").map(Duration::from_millis);
+    Ok(match request.path() {
+        "/echo" => Route::Echo,
+        "/big" => Route::Big { n: number(request, "n")? },
+        "/sleep" => Route::Sleep { pause: milliseconds()? },
+        "/events" => Route::Events { n: number(request, "n")?, pause: milliseconds()? },
+        _ => Route::Hello,
+    })
 }
 
-fn allow(request: &HttpServerRequest, methods: &'static [Method]) -> Result<(), Refusal> {
-    match methods.contains(request.method()) {
-        true => Ok(()),
-        false => Err(Refusal { methods, ..Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "no such method here") }),
-    }
+/// With the `Allow` field for these methods.
+fn allowing(mut headers: HttpHeaders, methods: &[Method]) -> Result<HttpHeaders, BoxError> {
+    let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    headers.set("Allow", methods.join(", "))?;
+    Ok(headers)
 }
 
 fn number(request: &HttpServerRequest, name: &str) -> Result<u64, Refusal> {
@@ -253,11 +273,7 @@ impl Refusal {
     }
 
     fn write(self, request: &HttpServerRequest) -> Result<(), BoxError> {
-        let mut headers = PLAIN;
-        if !self.methods.is_empty() {
-            let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
-            headers.set("Allow", methods.join(", "))?;
-        }
+        let headers = if self.methods.is_empty() { PLAIN } else { allowing(PLAIN, self.methods)? };
         request.write_response(self.status, &headers, format!("{}: {}\n", self.status, self.why))?;
         Ok(())
     }

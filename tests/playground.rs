@@ -94,7 +94,7 @@ fn what_is_not_there_is_refused_and_the_connection_stays() {
         let answer = client.ask(&request);
         assert_eq!(answer.status, status, "{:?}", String::from_utf8_lossy(&request));
     }
-    assert_eq!(client.ask(&get("/echo")).field("Allow"), Some("POST"));
+    assert_eq!(client.ask(&get("/echo")).field("Allow"), Some("POST, OPTIONS"));
     assert_eq!(client.ask(&get("/")).status, 200);
     example.terminate();
 }
