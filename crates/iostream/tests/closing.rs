@@ -97,15 +97,22 @@ async fn future_delayed_close_callback(over: Over) {
     assert!(to.closed());
 }
 
-/// Tornado: TestReadWriteMixin.test_close_buffered_data. What the kernel holds is read after the peer's close.
+/// Tornado: TestReadWriteMixin.test_close_buffered_data. What the kernel holds is read after the peer's close, whether somebody
+/// wants to know of that or not.
 async fn close_buffered_data(over: Over) {
-    let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().read_chunk_size(256)).await;
-    from.write(&[b'A'; 512]).unwrap();
-    assert_eq!(to.read_bytes(256).await.unwrap(), [b'A'; 256][..]);
-    from.close();
-    until(|| to.peer_has_closed()).await;
-    assert_eq!(to.read_bytes(256).await.unwrap(), [b'A'; 256][..]);
-    assert_closed_cleanly(&to.read_bytes(1).await);
+    for watched in [false, true] {
+        let (from, to) = over.pair_with(StreamOptions::new(), StreamOptions::new().read_chunk_size(256)).await;
+        let closed = Trace::default();
+        to.set_close_callback(if watched { closed.callback("closed") } else { None });
+        from.write(&[b'A'; 512]).unwrap();
+        assert_eq!(to.read_bytes(256).await.unwrap(), [b'A'; 256][..]);
+        from.close();
+        until(|| to.peer_has_closed()).await;
+        turns(3).await;
+        assert!(!to.closed() && closed.is_empty());
+        assert_eq!(to.read_bytes(256).await.unwrap(), [b'A'; 256][..]);
+        assert_closed_cleanly(&to.read_bytes(1).await);
+    }
 }
 
 async fn the_callback_is_one_slot(over: Over) {

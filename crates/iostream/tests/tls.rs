@@ -574,22 +574,31 @@ fn limits_count_plaintext() {
     });
 }
 
-/// A server that took it would act on what anybody may have recorded (RFC 8446, section 8).
+/// A server that took it would act on what anybody may have recorded (RFC 8446, section 8). So its tickets don't offer it,
+/// whatever the configuration says.
 #[test]
 fn early_data_is_not_taken() {
-    run(async {
-        let (mut eager, mut trusting) = (client_config(), server_config());
-        eager.enable_early_data = true;
-        trusting.max_early_data_size = 1000;
-        let (eager, trusting) = (Arc::new(eager), Arc::new(trusting));
-        for _ in 0..2 {
-            let (one, other) = plain();
-            one.begin_tls(Tls::client(eager.clone(), NAME).unwrap()).unwrap();
-            one.write(b"x").unwrap();
-            other.start_tls(Tls::server(trusting.clone())).await.unwrap();
-            assert_eq!(other.read_bytes(1).await.unwrap(), "x");
-            other.write(b"y").unwrap();
-            one.read_bytes(1).await.unwrap();
-        }
-    });
+    let (mut eager, mut trusting) = (client_config(), server_config());
+    eager.enable_early_data = true;
+    trusting.max_early_data_size = 1000;
+    let (eager, trusting) = (Arc::new(eager), Arc::new(trusting));
+    for resumed in [false, true] {
+        let (eager, trusting) = (eager.clone(), trusting.clone());
+        run(async move {
+            let (stream, mut socket) = with_socket();
+            let thread = std::thread::spawn(move || {
+                let mut session = rustls::ClientConnection::new(eager, NAME.try_into().unwrap()).unwrap();
+                let offered = session.early_data().is_some();
+                let mut tls = rustls::Stream::new(&mut session, &mut socket);
+                tls.write_all(b"x").unwrap();
+                tls.read_exact(&mut [0]).unwrap();
+                offered
+            });
+            stream.start_tls(Tls::server(trusting)).await.unwrap();
+            assert_eq!(stream.tls().unwrap().resumed, resumed);
+            assert_eq!(stream.read_bytes(1).await.unwrap(), "x");
+            stream.write(b"y").unwrap().await.unwrap();
+            assert!(!thread.join().unwrap(), "resumed: {resumed}");
+        });
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -18,11 +19,7 @@ struct Server {
 }
 
 fn start(pattern: &str, workers: usize) -> Server {
-    let me = std::env::current_exe().unwrap();
-    // Examples lie beside the directory of the test's executable.
-    let example = me.parent().unwrap().parent().unwrap().join("examples/fork_server");
-    assert!(example.exists(), "build it: cargo build -p landspout-tcpserver --example fork_server");
-    let mut command = Command::new(example);
+    let mut command = Command::new(example());
     command.args([pattern, &workers.to_string()]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut parent = command.spawn().unwrap();
@@ -35,6 +32,38 @@ fn start(pattern: &str, workers: usize) -> Server {
     let port = next("port").parse().unwrap();
     let workers = (0..workers).map(|_| next("worker")).collect();
     Server { parent, lines, port, workers }
+}
+
+/// The example lies beside the directory of the test's executable.
+fn example() -> PathBuf {
+    let me = std::env::current_exe().unwrap();
+    let path = me.parent().unwrap().parent().unwrap().join("examples/fork_server");
+    if !is_up_to_date(&path) {
+        build(&path);
+    }
+    path
+}
+
+/// `cargo test` builds examples too, unless it is told which tests to build: then the one of before, if any, shows what the code did
+/// before. The list of what it was made from is Cargo's.
+fn is_up_to_date(example: &Path) -> bool {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+    let sources = std::fs::read_to_string(example.with_extension("d")).unwrap_or_default();
+    let Some((made, (_, sources))) = changed(example).zip(sources.split_once(": ")) else { return false };
+    sources.split_whitespace().all(|source| changed(Path::new(source)).is_some_and(|changed| changed <= made))
+}
+
+fn build(example: &Path) {
+    let profile = example.ancestors().nth(2).unwrap();
+    let name = profile.file_name().unwrap();
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.args(["build", "--offline", "--package", env!("CARGO_PKG_NAME"), "--example", "fork_server", "--profile"]);
+    cargo.arg(if name == "debug" { "dev".as_ref() } else { name }).arg("--target-dir").arg(profile.parent().unwrap());
+    if cfg!(feature = "tls") {
+        cargo.args(["--features", "tls"]);
+    }
+    let built = cargo.output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
 }
 
 impl Server {

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -48,8 +48,32 @@ impl Outcome {
 pub(crate) fn example() -> PathBuf {
     let me = std::env::current_exe().unwrap();
     let path = me.parent().unwrap().parent().unwrap().join("examples/fork_worker");
-    assert!(path.exists(), "build it: cargo build -p landspout-process --example fork_worker");
+    if !is_up_to_date(&path) {
+        build(&path);
+    }
     path
+}
+
+/// `cargo test` builds examples too, unless it is told which tests to build: then the one of before, if any, shows what the code did
+/// before. The list of what it was made from is Cargo's.
+fn is_up_to_date(example: &Path) -> bool {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+    let sources = std::fs::read_to_string(example.with_extension("d")).unwrap_or_default();
+    let Some((made, (_, sources))) = changed(example).zip(sources.split_once(": ")) else { return false };
+    sources.split_whitespace().all(|source| changed(Path::new(source)).is_some_and(|changed| changed <= made))
+}
+
+fn build(example: &Path) {
+    let profile = example.ancestors().nth(2).unwrap();
+    let name = profile.file_name().unwrap();
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.args(["build", "--offline", "--package", env!("CARGO_PKG_NAME"), "--example", "fork_worker", "--profile"]);
+    cargo.arg(if name == "debug" { "dev".as_ref() } else { name }).arg("--target-dir").arg(profile.parent().unwrap());
+    if cfg!(feature = "subprocess") {
+        cargo.args(["--features", "subprocess"]);
+    }
+    let built = cargo.output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
 }
 
 pub(crate) fn start(arguments: &[&str]) -> Parent {

@@ -239,6 +239,7 @@ fn both_addresses_fail_and_the_error_has_both() {
 #[test]
 fn with_one_family_the_delay_changes_nothing() {
     let race = Race::between(&[v4(1), v4(2)]);
+    race.assert_idle();
     race.pass(DELAY * 2);
     race.assert_tried(&[v4(1)]);
     race.fails(v4(1));
