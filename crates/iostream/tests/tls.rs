@@ -358,6 +358,24 @@ fn a_handshake_over_a_narrow_connection() {
     });
 }
 
+/// A server's tickets are sent when its handshake is done, and nobody may write for a long time.
+#[test]
+fn what_is_left_of_a_handshake_goes_out_by_itself() {
+    run(async {
+        let (client, server) = (Arc::new(client_config()), Arc::new(server_config()));
+        for resumed in [false, true] {
+            let wires = simulated::wired(100, StreamOptions::new(), StreamOptions::new());
+            let (one, other) = (wires.first, wires.second);
+            one.begin_tls(Tls::client(client.clone(), NAME).unwrap()).unwrap();
+            other.start_tls(Tls::server(server.clone())).await.unwrap();
+            assert_eq!(other.tls().unwrap().resumed, resumed);
+            let reading = spawn(async move { one.read_bytes(1).await });
+            turns(100).await;
+            reading.abort();
+        }
+    });
+}
+
 #[test]
 fn a_close_says_goodbye() {
     run(async {
