@@ -279,10 +279,11 @@ fn accepted_bytes_are_sent_once_connected() {
             let (listener, address) = listener();
             let stream = connecting(address);
             let written = stream.write(&data).unwrap();
-            match way {
+            let client = match way {
                 "drop" => {
                     drop(written);
                     drop(stream);
+                    None
                 }
                 "close_when_flushed" => {
                     stream.close_when_flushed();
@@ -290,27 +291,27 @@ fn accepted_bytes_are_sent_once_connected() {
                     assert_closed_cleanly(&stream.write(b"too late"));
                     assert_closed_cleanly(&stream.read_bytes(1).await);
                     assert!(!stream.closed());
-                    spawn(async move {
-                        stream.connected().await.unwrap();
+                    Some(spawn(async move {
                         written.await.unwrap();
-                        assert!(stream.closed());
+                        until(|| stream.closed()).await;
                         assert_eq!(stream.error(), None);
-                    });
+                    }))
                 }
-                _ => {
-                    spawn(async move {
-                        stream.shutdown_write().await.unwrap();
-                        assert_eq!(stream.read_bytes(6).await.unwrap(), "thanks");
-                        stream.close();
-                    });
-                }
-            }
+                _ => Some(spawn(async move {
+                    stream.shutdown_write().await.unwrap();
+                    assert_eq!(stream.read_bytes(6).await.unwrap(), "thanks");
+                    stream.close();
+                })),
+            };
             let server = accept(&listener);
             assert!(server.read_bytes(data.len()).await.unwrap() == data, "{way}");
             if way == "shutdown_write" {
                 server.write(b"thanks").unwrap().await.unwrap();
             }
             assert_eq!(server.read_until_close().await.unwrap(), "", "{way}");
+            if let Some(client) = client {
+                client.await.unwrap();
+            }
         }
         // The writing side of a connection to be can be ended too, with nothing written.
         let (listener, address) = listener();

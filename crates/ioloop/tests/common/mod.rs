@@ -188,6 +188,7 @@ pub fn yield_now() -> YieldNow {
 pub fn install_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| tracing::subscriber::set_global_default(Lines).expect("nobody else installs one"));
+    WATCHED.set(true);
 }
 
 /// Gives what `f` returns and the messages that this thread logged meanwhile.
@@ -207,6 +208,9 @@ pub fn assert_one_error(lines: &[String], text: &str) {
 
 thread_local! {
     static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+    /// A test's own thread. The loop would only log what fails in a callback, and the test would go on: an error that is logged
+    /// while nobody is in [`logged`] fails it.
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The smallest subscriber: each event is a line of level and message.
@@ -229,7 +233,11 @@ impl tracing::Subscriber for Lines {
         let mut line = format!("{} ", event.metadata().level());
         event.record(&mut Message(&mut line));
         // A thread that ends has nobody who asks.
-        let _ = LINES.try_with(|lines| lines.borrow_mut().as_mut().map(|lines| lines.push(line)));
+        let _ = LINES.try_with(|lines| match &mut *lines.borrow_mut() {
+            Some(lines) => lines.push(line),
+            None if line.starts_with("ERROR") && WATCHED.get() && !std::thread::panicking() => panic!("{line}"),
+            None => {}
+        });
     }
 
     fn enter(&self, _: &span::Id) {}

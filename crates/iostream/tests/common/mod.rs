@@ -13,7 +13,7 @@ pub mod simulated;
 pub mod tls;
 pub mod wakers;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::{Debug, Write};
 use std::future::{Future, poll_fn};
 use std::net::{TcpListener, TcpStream};
@@ -351,12 +351,16 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 pub fn logged<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
     LISTENING.call_once(listen);
     LINES.with_borrow_mut(Vec::clear);
+    READ.set(true);
     let result = f();
+    READ.set(false);
     (result, LINES.take())
 }
 
 thread_local! {
     static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// Somebody is in [`logged`]. The loop only logs what fails in a task that nobody awaits: without a reader that fails the test.
+    static READ: Cell<bool> = const { Cell::new(false) };
 }
 
 /// One subscriber for the process, there before the first test logs: one for each thread, coming and going, can miss a place
@@ -386,6 +390,8 @@ impl tracing::Subscriber for ByThread {
     fn event(&self, event: &tracing::Event<'_>) {
         let mut line = format!("{} ", event.metadata().level());
         event.record(&mut Message(&mut line));
+        let read = READ.try_with(Cell::get).unwrap_or(true) || std::thread::panicking();
+        assert!(read || !line.starts_with("ERROR panic"), "{line}");
         // A thread that ends may log, too.
         let _ = LINES.try_with(|lines| lines.borrow_mut().push(line));
     }
