@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::manifest::{self, FeatureSet, Manifest};
-use crate::{examples, interop, packages, parity, tidy};
+use crate::{count, examples, interop, packages, parity, tidy};
 
 /// Runs all steps.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
@@ -57,6 +57,7 @@ fn steps(crates: &[Manifest]) -> Vec<Step> {
         environment: Some(("RUSTDOCFLAGS", "-Dwarnings")),
         arguments: words("doc --locked --workspace --no-deps --all-features"),
     });
+    steps.push(Step::Chore("count", count::run));
     steps.push(Step::Chore("examples", |root| examples::run(root, &[])));
     steps.push(Step::Chore("interop (the smoke test)", interop::smoke));
     steps
@@ -106,11 +107,7 @@ impl Step {
             Self::Cargo { environment, arguments } => {
                 let mut command = cargo(root);
                 command.args(arguments).envs(*environment);
-                match command.status() {
-                    Ok(status) if status.success() => Ok(()),
-                    Ok(status) => Err(status.to_string()),
-                    Err(error) => Err(error.to_string()),
-                }
+                succeed(&mut command)
             }
         }
     }
@@ -121,6 +118,16 @@ pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).stdin(Stdio::null());
     command
+}
+
+/// Runs a program that reads nothing and has to end with status 0.
+pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    match command.stdin(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{name}: {status}")),
+        Err(error) => Err(format!("{name}: {error}")),
+    }
 }
 
 /// A duration for people.

@@ -5,7 +5,7 @@
 //! no server ends by itself. Every wait has a deadline, and an example that fails is shown with all it printed.
 
 mod client;
-mod running;
+pub(crate) mod running;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -77,11 +77,7 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
 }
 
 fn build(root: &Path) -> Result<(), String> {
-    match ci::cargo(root).args(["build", "--locked", "--package", "landspout-workbench", "--examples"]).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("cargo build --examples: {status}")),
-        Err(error) => Err(format!("cargo build --examples: {error}")),
-    }
+    ci::succeed(ci::cargo(root).args(["build", "--locked", "--package", "landspout-workbench", "--examples"]))
 }
 
 /// Where cargo puts examples: this program lies in the same target directory, whatever that is called.

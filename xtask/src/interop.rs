@@ -7,7 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{ci, examples};
+use crate::ci::{self, succeed};
+use crate::examples;
 
 /// Programs that the cases need, and the packages of Debian that have them.
 const PROGRAMS: &[(&str, &[&str])] =
@@ -18,12 +19,7 @@ const TORNADO: &str = "tornado>=6.4,<7";
 
 /// All cases, or those whose name has one of these words.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
-    let missing = PROGRAMS.iter().filter(|(program, _)| !exists(program)).flat_map(|(_, packages)| *packages);
-    let missing: Vec<&str> = missing.copied().collect();
-    if !missing.is_empty() {
-        succeed(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends"]).args(&missing))
-            .map_err(|problem| format!("{problem}; please install {}", missing.join(", ")))?;
-    }
+    install_missing(PROGRAMS)?;
     let environment = work()?.join("venv");
     let python = environment.join("bin/python");
     if !python.exists() {
@@ -31,6 +27,17 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     }
     succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", TORNADO]))?;
     cases(root, &python, words)
+}
+
+/// Installs what is missing of programs, each with the packages of Debian that have it.
+pub(crate) fn install_missing(programs: &[(&str, &[&str])]) -> Result<(), String> {
+    let missing = programs.iter().filter(|(program, _)| !exists(program)).flat_map(|(_, packages)| *packages);
+    let missing: Vec<&str> = missing.copied().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    succeed(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends"]).args(&missing))
+        .map_err(|problem| format!("{problem}; please install {}", missing.join(", ")))
 }
 
 /// The cases that are quick and need nothing installed.
@@ -61,13 +68,4 @@ fn exists(program: &str) -> bool {
     command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // Some don't know the flag, which doesn't matter.
     command.status().is_ok()
-}
-
-fn succeed(command: &mut Command) -> Result<(), String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    match command.stdin(Stdio::null()).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{name}: {status}")),
-        Err(error) => Err(format!("{name}: {error}")),
-    }
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod count;
 mod examples;
 mod interop;
 mod manifest;
@@ -27,6 +28,7 @@ usage: cargo xtask CHORE
                    show the same; fails while some are missing
   parity --allow-missing   only prints those
   packages         compare the README's numbers of dependencies with what cargo tree shows
+  count            instructions a request, by callgrind; fails when there are 3 % more than recorded
   examples         build all examples, start each, use it once, stop it
   examples NAME..  the same for some of them
   interop          our streams against openssl, curl, Python and Tornado; installs what is missing of them
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         ["parity", "--allow-missing"] => parity::run(root, true),
         ["examples", names @ ..] => examples::run(root, names),
         ["interop", words @ ..] => interop::run(root, words),
+        ["count"] => count::run(root),
         ["soak", parts @ ..] => soak::run(root, parts),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");

@@ -25,11 +25,7 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
         let mut command = ci::cargo(root);
         command.args([chore, "--release", "--locked", "-p", "landspout-iostream"]).args(rest);
         command.env("LANDSPOUT_SEQUENCES", SEQUENCES);
-        match command.status() {
-            Ok(status) if status.success() => {}
-            Ok(status) => return Err(format!("soak {name}: {status}")),
-            Err(error) => return Err(format!("soak {name}: {error}")),
-        }
+        ci::succeed(&mut command).map_err(|problem| format!("soak {name}: {problem}"))?;
     }
     Ok(())
 }

@@ -1,0 +1,106 @@
+//! `cargo xtask count`: how many instructions of user code the example `hello` spends on a request, by callgrind. Unlike
+//! times, these hardly depend on the machine and on what else it does.
+//!
+//! Rules: a case is counted in a short run and a long one, so that start-up and end cancel out; what it may need at most stands in
+//! [`CASES`]. With more the chore fails, with less it asks for the number to be lowered. Another compiler may give other
+//! numbers: then they are only shown.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::examples::{self, running::Running};
+use crate::{ci, interop};
+
+/// Requests that are sent at a time, and what one of them took when it was last recorded.
+struct Case {
+    name: &'static str,
+    batch: usize,
+    recorded: f64,
+}
+
+const CASES: [Case; 2] = [
+    Case { name: "keep-alive", batch: 1, recorded: 3_729.0 },
+    Case { name: "pipelined × 16", batch: 16, recorded: 1_445.0 },
+];
+/// The compiler of these numbers.
+const RECORDED_WITH: &str = "rustc 1.95.0";
+/// What more of it is a failure. Two runs differ by much less.
+const TOLERANCE: f64 = 0.03;
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+/// Both divisible by every batch.
+const SHORT_RUN: usize = 1_600;
+const LONG_RUN: usize = 33_600;
+/// Only a server that hangs takes that long.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Counts all cases.
+pub(crate) fn run(root: &Path) -> Result<(), String> {
+    interop::install_missing(&[("valgrind", &["valgrind"])])?;
+    ci::succeed(ci::cargo(root).args([
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "landspout-workbench",
+        "--example",
+        "hello",
+    ]))?;
+    let program = examples::built_examples()?.join("../../release/examples/hello");
+    let compiler = Command::new("rustc").arg("--version").output().map_err(|error| format!("rustc: {error}"))?;
+    let comparable = String::from_utf8_lossy(&compiler.stdout).starts_with(RECORDED_WITH);
+    if !comparable {
+        println!("count: the numbers were recorded with {RECORDED_WITH}, this is another compiler");
+    }
+    let mut grown = Vec::new();
+    for Case { name, batch, recorded } in CASES {
+        let difference = collected(&program, batch, LONG_RUN)? - collected(&program, batch, SHORT_RUN)?;
+        let counted = difference as f64 / (LONG_RUN - SHORT_RUN) as f64;
+        let change = counted / recorded - 1.0;
+        println!("{name}: {counted:.0} instructions a request, recorded were {recorded:.0} ({:+.1} %)", change * 100.0);
+        if comparable && change > TOLERANCE {
+            grown.push(name);
+        } else if comparable && change < -TOLERANCE {
+            println!("count: {name} got cheaper: please record that in xtask/src/count.rs");
+        }
+    }
+    if grown.is_empty() { Ok(()) } else { Err(format!("a request needs more than recorded: {}", grown.join(", "))) }
+}
+
+/// The instructions of a whole run that answers so many requests.
+fn collected(program: &Path, batch: usize, requests: usize) -> Result<u64, String> {
+    let program = program.to_str().ok_or("the target directory has a name that is no text")?;
+    let arguments = ["--tool=callgrind", "--callgrind-out-file=/dev/null", program, "--port", "0"];
+    let running = Running::start(Path::new("valgrind"), &arguments).map_err(|error| format!("valgrind: {error}"))?;
+    ask(running.address()?, batch, requests).map_err(|error| format!("hello: {error}"))?;
+    running.terminate()?;
+    let output = running.output();
+    let number = output.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+    number.ok_or_else(|| format!("callgrind printed no sum:\n{output}"))
+}
+
+fn ask(address: SocketAddr, batch: usize, requests: usize) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.set_nodelay(true)?;
+    let mut answer = [0; 4096];
+    // The body's last byte ends the first answer; all have its length.
+    stream.write_all(REQUEST)?;
+    let mut length = 0;
+    while !answer[..length].ends_with(b"Hello, World!") {
+        match stream.read(&mut answer[length..])? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            n => length += n,
+        }
+    }
+    let batches = REQUEST.repeat(batch);
+    let mut answers = vec![0; length * batch];
+    for _ in 0..requests / batch {
+        stream.write_all(&batches)?;
+        stream.read_exact(&mut answers)?;
+    }
+    Ok(())
+}
