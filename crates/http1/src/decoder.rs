@@ -1,28 +1,17 @@
-//! Bytes in, events out: the one place where a connection's reading side changes its state.
-//!
-//! ```text
-//!            head without body                       start_next
-//! Head ────────────────────────────► End ──────► Done ─────────► Head, or Closed after the last message
-//!  │ head with body                   ▲ End event
-//!  └─────────────► Fixed / Chunked ───┘
-//! any state: an error ► Failed;  end of input ► Closed
-//! ```
-//!
-//! Rules: an error is final; between two messages nothing is kept but storage; every limit is checked before the bytes it
-//! limits are taken.
+//! `RequestDecoder`: bytes in, events out, for the requests of one connection. What is behind a head is `message.rs`'s.
 
 use std::rc::Rc;
 
 use landspout_httputil::HttpHeaders;
 
-use crate::chunked::{ChunkedDecoder, Found};
 use crate::error::DecodeError;
 use crate::event::{Decoded, Event, RequestHead};
 use crate::first_sight;
-use crate::framing::{BodyLength, KnownHost, RequestFraming};
+use crate::framing::{KnownHost, RequestFraming};
 use crate::head::{self, Parsed};
 use crate::limits::Limits;
-use crate::scan::{Block, LineScan};
+use crate::message::{Messages, State};
+use crate::scan::Block;
 
 /// Reads the requests of one connection: bytes in, [`Event`]s out.
 ///
@@ -49,42 +38,12 @@ use crate::scan::{Block, LineScan};
 /// ```
 #[derive(Debug)]
 pub struct RequestDecoder {
-    limits: Rc<Limits>,
-    /// What the heads are copied to. Used again unless the application kept a head.
-    storage: HttpHeaders,
+    messages: Messages,
     host: KnownHost,
-    /// Of a head or trailer section that came in pieces: how far the search for its end got.
-    scan: LineScan,
-    state: State,
-    max_body_size: u64,
     /// A head as short as this can't have a line that is too long: it takes the fast path.
     short_head: usize,
-    /// Something of a head is there that isn't consumed.
-    head_begun: bool,
     /// The one empty line before a request was skipped.
     empty_line_skipped: bool,
-    keep_alive: bool,
-}
-
-/// What a decoder between connections keeps for the next head. Usual heads fit; a large one shall not stay resident.
-const KEPT_STORAGE: usize = 8 * 1024;
-
-#[derive(Debug)]
-enum State {
-    Head,
-    Fixed {
-        remaining: u64,
-        /// What `Content-Length` says: the limit can be changed until the body was read.
-        length: u64,
-    },
-    Chunked(ChunkedDecoder),
-    /// Everything was read, the `End` event is due.
-    End,
-    /// The message is over.
-    Done,
-    /// Nothing that follows is a message.
-    Closed,
-    Failed(Box<DecodeError>),
 }
 
 impl RequestDecoder {
@@ -93,29 +52,16 @@ impl RequestDecoder {
         let limits = limits.into();
         Self {
             short_head: limits.max_header_size.min(limits.max_start_line).min(limits.max_header_line),
-            max_body_size: limits.max_body_size,
-            limits,
-            storage: HttpHeaders::new(),
+            messages: Messages::new(limits),
             host: KnownHost::default(),
-            scan: LineScan::default(),
-            state: State::Head,
-            head_begun: false,
             empty_line_skipped: false,
-            keep_alive: true,
         }
     }
 
     /// Starts over for another connection with the same limits. Storage is kept unless it has grown past 8 KiB.
     pub fn reset(&mut self) {
-        if self.storage.capacity() > KEPT_STORAGE {
-            self.storage = HttpHeaders::new();
-        }
-        self.scan = LineScan::default();
-        self.state = State::Head;
-        self.max_body_size = self.limits.max_body_size;
-        self.head_begun = false;
+        self.messages.reset();
         self.empty_line_skipped = false;
-        self.keep_alive = true;
     }
 
     /// Reads on. `input` is everything that arrived and wasn't consumed yet. At most one event comes back: call again, with
@@ -131,12 +77,12 @@ impl RequestDecoder {
     /// [`DecodeError`]. It is final: every later call gives the same one.
     #[inline]
     pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
-        let result = match self.state {
+        let result = match self.messages.state {
             State::Head => self.decode_head(input),
-            _ => self.decode_body(input),
+            _ => self.messages.decode_body(input),
         };
         if let Err(error) = &result {
-            self.fail(error);
+            self.messages.fail(error);
         }
         result
     }
@@ -146,22 +92,7 @@ impl RequestDecoder {
     /// # Errors
     /// [`DecodeError::Truncated`] in the middle of a message.
     pub fn eof(&mut self) -> Result<Option<Event>, DecodeError> {
-        match self.state {
-            State::Failed(ref error) => return Err((**error).clone()),
-            State::End => {
-                self.state = State::Done;
-                self.keep_alive = false;
-                return Ok(Some(Event::End));
-            }
-            State::Fixed { .. } | State::Chunked(_) => {}
-            State::Head if self.head_begun => {}
-            State::Head | State::Done | State::Closed => {
-                self.state = State::Closed;
-                return Ok(None);
-            }
-        }
-        self.fail(&DecodeError::Truncated);
-        Err(DecodeError::Truncated)
+        self.messages.eof()
     }
 
     /// Gets ready for the next message. `false`: there is none, because the last one said so, or isn't over, or was faulty.
@@ -169,27 +100,19 @@ impl RequestDecoder {
     /// The limit of the body is again that of the [`Limits`].
     #[inline]
     pub fn start_next(&mut self) -> bool {
-        if matches!(self.state, State::Done | State::End) {
-            self.state = if self.keep_alive { State::Head } else { State::Closed };
-            self.max_body_size = self.limits.max_body_size;
-            return self.keep_alive;
-        }
-        match self.state {
-            State::Head => !self.head_begun,
-            _ => false,
-        }
+        self.messages.start_next()
     }
 
     /// How many bytes the body of the current message may have. Only this one's: call it when its head is there.
     #[inline]
     pub fn set_max_body_size(&mut self, bytes: u64) {
-        self.max_body_size = bytes;
+        self.messages.max_body_size = bytes;
     }
 
     /// Whether this is a moment between messages, with nothing of the next one seen but an empty line.
     #[inline]
     pub fn is_idle(&self) -> bool {
-        matches!(self.state, State::Head) && !self.head_begun
+        matches!(self.messages.state, State::Head) && !self.messages.head_begun
     }
 
     /// Whether the one empty line that may precede a request was skipped, and no request came yet.
@@ -206,31 +129,31 @@ impl RequestDecoder {
     /// Whether the current message was read to its end.
     #[inline]
     pub fn is_complete(&self) -> bool {
-        matches!(self.state, State::End | State::Done)
+        self.messages.is_complete()
     }
 
     /// Hands out the storage of the heads, so that an idle connection holds none; the next head makes new storage unless
     /// [`set_storage`](Self::set_storage) gives it some first.
     pub fn take_storage(&mut self) -> HttpHeaders {
-        std::mem::take(&mut self.storage)
+        std::mem::take(&mut self.messages.storage)
     }
 
     /// Gives the decoder storage to copy the next heads to. Its fields are forgotten.
     pub fn set_storage(&mut self, storage: HttpHeaders) {
-        self.storage = storage;
+        self.messages.storage = storage;
     }
 
     /// The limits.
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.messages.limits
     }
 
     #[inline]
     fn decode_head(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
         // First sight of a head: usually all of it is there.
-        if !self.head_begun && matches!(input.first(), Some(byte) if *byte > b'\r') {
-            let max = self.limits.max_headers;
-            let (storage, host) = (&mut self.storage, &mut self.host);
+        if !self.messages.head_begun && matches!(input.first(), Some(byte) if *byte > b'\r') {
+            let max = self.messages.limits.max_headers;
+            let (storage, host) = (&mut self.messages.storage, &mut self.host);
             if let Some(parsed) = first_sight::read(input, self.short_head, max, storage, host) {
                 return Ok(self.begin(0, parsed?));
             }
@@ -242,16 +165,13 @@ impl RequestDecoder {
     #[inline(always)]
     fn begin(&mut self, skipped: usize, parsed: Parsed) -> Decoded {
         let RequestFraming { body, keep_alive, expect_continue, upgrade } = parsed.framing;
-        self.keep_alive = keep_alive;
+        let messages = &mut self.messages;
+        messages.keep_alive = keep_alive;
+        messages.state = State::of_body(body);
         self.empty_line_skipped = false;
-        self.state = match body {
-            BodyLength::None | BodyLength::Fixed(0) => State::End,
-            BodyLength::Fixed(length) => State::Fixed { remaining: length, length },
-            BodyLength::Chunked => State::Chunked(ChunkedDecoder::new()),
-        };
         let head = RequestHead {
-            start_line: self.storage.request_start_line(),
-            headers: self.storage.clone(),
+            start_line: messages.storage.request_start_line(),
+            headers: messages.storage.clone(),
             target: parsed.target,
             body,
             keep_alive,
@@ -264,18 +184,19 @@ impl RequestDecoder {
     /// A head that is not complete, not right, or not short.
     #[cold]
     fn decode_head_slowly(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
+        let messages = &mut self.messages;
         let mut skipped = 0;
-        if self.scan.is_fresh() && !self.empty_line_skipped {
+        if messages.scan.is_fresh() && !self.empty_line_skipped {
             // RFC 9112, section 2.2: one empty line before a request may be ignored. It is consumed at once, so that an idle
             // connection holds no buffer because of it.
             match input {
                 [b'\r', b'\n', ..] => {
                     self.empty_line_skipped = true;
-                    self.head_begun = false;
+                    messages.head_begun = false;
                     skipped = 2;
                 }
                 [b'\r'] => {
-                    self.head_begun = true;
+                    messages.head_begun = true;
                     return Ok(Decoded { consumed: 0, event: None });
                 }
                 _ => {}
@@ -286,78 +207,10 @@ impl RequestDecoder {
         if input.is_empty() {
             return Ok(more);
         }
-        self.head_begun = true;
-        let Some(len) = self.scan.advance(input, Block::Request, &self.limits)? else { return Ok(more) };
-        let parsed = {
-            let (storage, host) = (&mut self.storage, &mut self.host);
-            head::parse_scanned_request(&input[..len], self.limits.max_headers, storage, host)?
-        };
-        self.scan = LineScan::default();
-        self.head_begun = false;
+        let Some(len) = messages.scan_head(input, Block::Request)? else { return Ok(more) };
+        let max_headers = messages.limits.max_headers;
+        let parsed = head::parse_scanned_request(&input[..len], max_headers, &mut messages.storage, &mut self.host)?;
         Ok(self.begin(skipped, parsed))
-    }
-
-    fn decode_body(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
-        match &mut self.state {
-            State::Fixed { remaining, length } => {
-                // At once, before a single byte of it is taken.
-                if *length > self.max_body_size {
-                    return Err(DecodeError::BodyTooLarge(self.max_body_size));
-                }
-                let len = usize::try_from(*remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
-                if len == 0 {
-                    return Ok(Decoded { consumed: 0, event: None });
-                }
-                *remaining -= len as u64;
-                if *remaining == 0 {
-                    self.state = State::End;
-                }
-                Ok(Decoded { consumed: len, event: Some(Event::Data(0..len)) })
-            }
-            State::Chunked(chunks) => {
-                let consumed = match chunks.decode(input, &self.limits, self.max_body_size)? {
-                    Found::Nothing => return Ok(Decoded { consumed: input.len(), event: None }),
-                    Found::Data(range) => return Ok(Decoded { consumed: range.end, event: Some(Event::Data(range)) }),
-                    Found::Trailers(at) => at,
-                };
-                self.decode_trailers(consumed, &input[consumed..])
-            }
-            State::End => {
-                self.state = State::Done;
-                Ok(Decoded { consumed: 0, event: Some(Event::End) })
-            }
-            State::Head | State::Done => Ok(Decoded { consumed: 0, event: None }),
-            State::Closed => Ok(Decoded { consumed: input.len(), event: None }),
-            State::Failed(error) => Err((**error).clone()),
-        }
-    }
-
-    /// The trailer section, `consumed` bytes behind the start of the input.
-    fn decode_trailers(&mut self, consumed: usize, block: &[u8]) -> Result<Decoded, DecodeError> {
-        if block.is_empty() {
-            return Ok(Decoded { consumed, event: None });
-        }
-        let Some(len) = self.scan.advance(block, Block::Trailers, &self.limits)? else {
-            return Ok(Decoded { consumed, event: None });
-        };
-        self.scan = LineScan::default();
-        let event = if len == 2 {
-            self.state = State::Done;
-            Event::End
-        } else {
-            let trailers = head::parse_scanned_trailers(&block[..len], self.limits.max_headers)?;
-            self.state = State::End;
-            Event::Trailers(trailers)
-        };
-        Ok(Decoded { consumed: consumed + len, event: Some(event) })
-    }
-
-    #[cold]
-    fn fail(&mut self, error: &DecodeError) {
-        if !matches!(self.state, State::Failed(_)) {
-            self.state = State::Failed(Box::new(error.clone()));
-        }
-        self.storage = HttpHeaders::new();
     }
 }
 

@@ -1,25 +1,16 @@
-//! Events in, bytes out: the one place where a response's writing side changes its state.
-//!
-//! ```text
-//!        head                          data…        finish
-//! Idle ────────► Head / Fixed / Chunked / UntilClose ──────► Done
-//!  │ ▲ 1xx (any number)                                       ▲
-//!  └─┘            response, or head with 101 ─────────────────┘
-//! ```
+//! `ResponseEncoder`: a server's responses, events in, bytes out. What may follow what is `writing.rs`'s.
 //!
 //! Rules: exactly one framing per response, and this file's choice is `framing.rs`'s; when a call fails, nothing was
-//! appended and nothing has changed; nothing is validated twice: names, values and reason phrases were when they were made
-//! (`httputil`), so that none of them can split the response.
+//! appended and nothing has changed; nothing is validated twice: reason phrases were when they were made (`httputil`).
 
 use landspout_httputil::{HttpHeaders, HttpOutputError, Method, ResponseStartLine, StatusCode, Version};
 
-use crate::error::shortened;
+use crate::compose::{Given, append_connection, append_fields, append_framing, append_number_and_end, values};
 use crate::event::RequestHead;
 use crate::framed::Framed;
-use crate::framing::{
-    ConnectionOptions, Kind, MethodKind, ResponseFraming, ResponseTo, connection_options, decimal, kind,
-};
+use crate::framing::{BodyLength, ConnectionOptions, Kind, MethodKind, ResponseFraming, ResponseTo};
 use crate::rendered::{Key, RenderedHeads};
+use crate::writing::Writing;
 
 /// Writes the responses to one request: any number of interim ones (1xx) and a final one.
 ///
@@ -51,26 +42,9 @@ pub struct ResponseEncoder {
     unread: bool,
     /// The request offered to switch protocols.
     upgrade_offered: bool,
-    state: State,
-}
-
-#[derive(Clone, Debug)]
-enum State {
-    Idle,
-    /// No body may be sent, and none was.
-    NoBody,
-    /// An answer to HEAD: the body is counted and not sent.
-    Head {
-        length: Option<u64>,
-        written: u64,
-    },
-    Fixed {
-        length: u64,
-        written: u64,
-    },
-    Chunked,
-    UntilClose,
-    Done,
+    /// What follows the head is no HTTP.
+    tunnel: bool,
+    state: Writing,
 }
 
 impl ResponseEncoder {
@@ -83,7 +57,8 @@ impl ResponseEncoder {
             keep_alive,
             unread: false,
             upgrade_offered: false,
-            state: State::Idle,
+            tunnel: false,
+            state: Writing::Idle,
         }
     }
 
@@ -125,7 +100,7 @@ impl ResponseEncoder {
         date: &[u8; 29],
         out: &mut Vec<u8>,
     ) -> Result<(), HttpOutputError> {
-        self.check_idle()?;
+        self.state.check_idle()?;
         // Nobody knows yet how much will be read before the response is over.
         self.body_read();
         if start_line.code.as_u16() < 200 && !self.to.http11 && start_line.code != StatusCode::SWITCHING_PROTOCOLS {
@@ -153,23 +128,7 @@ impl ResponseEncoder {
     /// - [`BodyTooLong`](HttpOutputError::BodyTooLong): more than `Content-Length` says.
     #[inline]
     pub fn data<'a>(&mut self, chunk: &'a [u8]) -> Result<Framed<'a>, HttpOutputError> {
-        let nothing = Framed::plain(&chunk[..0]);
-        match &mut self.state {
-            State::Idle => Err(HttpOutputError::HeadersNotSent),
-            State::Done => Err(HttpOutputError::AlreadyFinished),
-            _ if chunk.is_empty() => Ok(nothing),
-            State::NoBody => Err(HttpOutputError::BodyNotAllowed),
-            State::Head { length, written } => {
-                count(length.unwrap_or(u64::MAX), written, chunk)?;
-                Ok(nothing)
-            }
-            State::Fixed { length, written } => {
-                count(*length, written, chunk)?;
-                Ok(Framed::plain(chunk))
-            }
-            State::Chunked => Ok(Framed::chunk_of(chunk)),
-            State::UntilClose => Ok(Framed::plain(chunk)),
-        }
+        self.state.data(chunk)
     }
 
     /// Ends the response.
@@ -180,18 +139,7 @@ impl ResponseEncoder {
     /// connection tells the client. In answer to HEAD writing no body at all is right too.
     #[inline]
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), HttpOutputError> {
-        match self.state {
-            State::Idle => return Err(HttpOutputError::HeadersNotSent),
-            State::Done => return Err(HttpOutputError::AlreadyFinished),
-            State::Head { written: 0, .. } => {}
-            State::Fixed { length, written } | State::Head { length: Some(length), written } if written < length => {
-                return Err(HttpOutputError::BodyTooShort { content_length: length, written });
-            }
-            State::Chunked => out.extend_from_slice(b"0\r\n\r\n"),
-            State::NoBody | State::Head { .. } | State::Fixed { .. } | State::UntilClose => {}
-        }
-        self.state = State::Done;
-        Ok(())
+        self.state.finish(out)
     }
 
     /// Appends a whole response: head, body, and its length as `Content-Length`. The fast way. In answer to HEAD the body is
@@ -232,7 +180,7 @@ impl ResponseEncoder {
         let usual = self.has_nothing_to_say(start_line.code) && !self.head_sent();
         if usual && heads.append(key, date, body.len(), out) {
             out.extend_from_slice(body);
-            self.state = State::Done;
+            self.state = Writing::Done;
             return Ok(());
         }
         self.render_and_keep(heads, key, start_line, headers, body, date, out)
@@ -268,7 +216,7 @@ impl ResponseEncoder {
         date: &[u8; 29],
         out: &mut Vec<u8>,
     ) -> Result<Option<usize>, HttpOutputError> {
-        self.check_idle()?;
+        self.state.check_idle()?;
         let start = out.len();
         append_status_line(start_line, out);
         let given = append_fields(headers, out);
@@ -277,7 +225,7 @@ impl ResponseEncoder {
             let number_at = out.len();
             append_number_and_end(body.len() as u64, out);
             out.extend_from_slice(body);
-            self.state = State::Done;
+            self.state = Writing::Done;
             return Ok(Some(number_at));
         }
         self.unusual_response(start_line.code, headers, given, body, date, start, out).map(|()| None)
@@ -309,25 +257,29 @@ impl ResponseEncoder {
         self.keep_alive
     }
 
+    /// Nothing more is written: what follows on the connection belongs to somebody else.
+    #[cold]
+    pub fn hand_over(&mut self) {
+        self.keep_alive = false;
+        self.state = Writing::Done;
+    }
+
+    /// Whether a head is out behind which there is no HTTP any more: 101, or 2xx in answer to CONNECT (RFC 9110, sections 15.2.2
+    /// and 9.3.6).
+    pub fn is_tunnel(&self) -> bool {
+        self.tunnel
+    }
+
     /// Whether the head of the final response is out.
     #[inline]
     pub fn head_sent(&self) -> bool {
-        !matches!(self.state, State::Idle)
+        self.state.head_sent()
     }
 
     /// Whether the response is over.
     #[inline]
     pub fn is_complete(&self) -> bool {
-        matches!(self.state, State::Done)
-    }
-
-    #[inline]
-    fn check_idle(&self) -> Result<(), HttpOutputError> {
-        match self.state {
-            State::Idle => Ok(()),
-            State::Done => Err(HttpOutputError::AlreadyFinished),
-            _ => Err(HttpOutputError::HeadersAlreadySent),
-        }
+        self.state.is_complete()
     }
 
     /// Whether a response with that status has a body, whose length is all that the codec has to add.
@@ -336,41 +288,6 @@ impl ResponseEncoder {
         self.to.method == MethodKind::Other
             && self.keep_alive == self.to.http11
             && matches!(status.as_u16(), 200..=203 | 206..=303 | 305..)
-    }
-}
-
-/// Which of the fields that the codec reads the application gave, one bit each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Given(u8);
-
-impl Given {
-    /// Notes a field; whether it is written by us, later.
-    #[inline]
-    fn take(&mut self, kind: Kind) -> bool {
-        self.0 |= 1 << kind as u8;
-        matches!(kind, Kind::ContentLength | Kind::TransferEncoding | Kind::Connection)
-    }
-
-    fn has(self, kind: Kind) -> bool {
-        self.0 & 1 << kind as u8 != 0
-    }
-
-    /// The length that they give.
-    fn length(self, headers: &HttpHeaders) -> Result<Option<u64>, HttpOutputError> {
-        if self.has(Kind::TransferEncoding) {
-            return Err(HttpOutputError::ReservedHeader("Transfer-Encoding".to_owned()));
-        }
-        if !self.has(Kind::ContentLength) {
-            return Ok(None);
-        }
-        let mut length = None;
-        for (_, value) in headers.fields().filter(|(name, _)| kind(name) == Kind::ContentLength) {
-            match decimal(value) {
-                Some(number) if length.is_none() => length = Some(number),
-                _ => return Err(HttpOutputError::InvalidContentLength(shortened(value))),
-            }
-        }
-        Ok(length)
     }
 }
 
@@ -393,14 +310,14 @@ impl ResponseEncoder {
             _ => self.append_rest(status, headers, given, Some(body), date, out),
         };
         match state {
-            Ok(State::Fixed { .. }) => out.extend_from_slice(body),
+            Ok(Writing::Fixed { .. }) => out.extend_from_slice(body),
             Ok(_) => {}
             Err(error) => {
                 out.truncate(start);
                 return Err(error);
             }
         }
-        self.state = State::Done;
+        self.state = Writing::Done;
         Ok(())
     }
 
@@ -415,7 +332,10 @@ impl ResponseEncoder {
         body: Option<&[u8]>,
         date: &[u8; 29],
         out: &mut Vec<u8>,
-    ) -> Result<State, HttpOutputError> {
+    ) -> Result<Writing, HttpOutputError> {
+        if given.has(Kind::TransferEncoding) {
+            return Err(HttpOutputError::ReservedHeader("Transfer-Encoding".to_owned()));
+        }
         let given_length = given.length(headers)?;
         if status.as_u16() < 200 {
             return self.append_interim_rest(status, headers, given, out);
@@ -432,13 +352,16 @@ impl ResponseEncoder {
         let tunnel = framing == ResponseFraming::Forbidden && self.to.method == MethodKind::Connect;
         let mut keep_alive = self.keep_alive && framing != ResponseFraming::UntilClose && !tunnel;
         if given.has(Kind::Connection) {
-            keep_alive &= !ConnectionOptions::read(connection_fields(headers)).close;
+            keep_alive &= !ConnectionOptions::read(values(headers, Kind::Connection)).close;
         }
         if given.has(Kind::Connection) || keep_alive != self.to.http11 && !tunnel {
             append_connection(self.option(keep_alive), headers, out);
         }
         self.keep_alive = keep_alive;
-        Ok(append_framing(framing, length, out))
+        self.tunnel = tunnel;
+        let (told, next) = body_after(framing, length);
+        append_framing(told, out);
+        Ok(next)
     }
 
     /// What has to be said about the connection: HTTP/1.1 stays open and HTTP/1.0 closes unless somebody says otherwise
@@ -458,7 +381,7 @@ impl ResponseEncoder {
         headers: &HttpHeaders,
         given: Given,
         out: &mut Vec<u8>,
-    ) -> Result<State, HttpOutputError> {
+    ) -> Result<Writing, HttpOutputError> {
         // RFC 9110, section 8.6.
         if given.has(Kind::ContentLength) {
             return Err(HttpOutputError::ReservedHeader("Content-Length".to_owned()));
@@ -470,11 +393,12 @@ impl ResponseEncoder {
         }
         if switching {
             self.keep_alive = false;
-            let named = ConnectionOptions::read(connection_fields(headers)).upgrade;
-            append_connection((!named).then_some(b"upgrade"), headers, out);
+            self.tunnel = true;
+            let named = ConnectionOptions::read(values(headers, Kind::Connection)).upgrade;
+            append_connection((!named).then_some(&b"upgrade"[..]), headers, out);
         }
         out.extend_from_slice(b"\r\n");
-        Ok(if switching { State::NoBody } else { State::Idle })
+        Ok(if switching { Writing::NoBody } else { Writing::Idle })
     }
 }
 
@@ -493,23 +417,6 @@ fn append_status_line(start_line: &ResponseStartLine, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the application's fields but those of the framing and the connection, which are written last and by us.
-#[inline]
-fn append_fields(headers: &HttpHeaders, out: &mut Vec<u8>) -> Given {
-    let mut given = Given::default();
-    for (name, value) in headers.fields() {
-        let kind = kind(name);
-        if kind != Kind::Other && given.take(kind) {
-            continue;
-        }
-        out.extend_from_slice(name);
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value);
-        out.extend_from_slice(b"\r\n");
-    }
-    given
-}
-
 #[inline]
 fn append_date(date: &[u8; 29], out: &mut Vec<u8>) {
     let mut line = *b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
@@ -526,36 +433,17 @@ fn append_date_and_length_name(date: &[u8; 29], out: &mut Vec<u8>) {
     out.extend_from_slice(&lines);
 }
 
-#[inline]
-pub(crate) fn append_number_and_end(number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-    out.extend_from_slice(b"\r\n\r\n");
-}
-
-/// Appends the framing field, if there is one, and the blank line.
-#[inline]
-fn append_framing(framing: ResponseFraming, length: Option<u64>, out: &mut Vec<u8>) -> State {
-    let length = match framing {
-        ResponseFraming::Fixed(length) => Some(length),
-        ResponseFraming::Empty => Some(0),
-        ResponseFraming::Head | ResponseFraming::NotModified => length,
-        ResponseFraming::Chunked => {
-            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
-            return State::Chunked;
-        }
-        ResponseFraming::Forbidden | ResponseFraming::UntilClose => None,
-    };
-    if let Some(length) = length {
-        out.extend_from_slice(b"Content-Length: ");
-        append_number_and_end(length, out);
-    } else {
-        out.extend_from_slice(b"\r\n");
-    }
+/// What the head says about the body, and what may be written behind it.
+fn body_after(framing: ResponseFraming, length: Option<u64>) -> (BodyLength, Writing) {
+    let told = length.map_or(BodyLength::None, BodyLength::Fixed);
     match framing {
-        ResponseFraming::Fixed(length) => State::Fixed { length, written: 0 },
-        ResponseFraming::Head => State::Head { length, written: 0 },
-        ResponseFraming::UntilClose => State::UntilClose,
-        _ => State::NoBody,
+        ResponseFraming::Forbidden => (BodyLength::None, Writing::NoBody),
+        ResponseFraming::NotModified => (told, Writing::NoBody),
+        ResponseFraming::Head => (told, Writing::Head { length, written: 0 }),
+        ResponseFraming::Empty => (BodyLength::Fixed(0), Writing::NoBody),
+        ResponseFraming::Fixed(length) => (BodyLength::Fixed(length), Writing::Fixed { length, written: 0 }),
+        ResponseFraming::Chunked => (BodyLength::Chunked, Writing::Chunked),
+        ResponseFraming::UntilClose => (BodyLength::UntilClose, Writing::UntilClose),
     }
 }
 
@@ -586,36 +474,4 @@ fn check_body(framing: ResponseFraming, body: Option<u64>, length: Option<u64>) 
         }
         _ => Ok(()),
     }
-}
-
-/// `Connection` with our option and those of the application that are not about persistence.
-#[cold]
-fn append_connection(option: Option<&[u8]>, headers: &HttpHeaders, out: &mut Vec<u8>) {
-    let others = connection_fields(headers)
-        .flat_map(connection_options)
-        .filter(|option| !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive"));
-    let mut separator: &[u8] = b"Connection: ";
-    for option in option.into_iter().chain(others) {
-        out.extend_from_slice(separator);
-        out.extend_from_slice(option);
-        separator = b", ";
-    }
-    if separator == b", " {
-        out.extend_from_slice(b"\r\n");
-    }
-}
-
-fn connection_fields(headers: &HttpHeaders) -> impl Iterator<Item = &[u8]> {
-    headers.fields().filter(|(name, _)| kind(name) == Kind::Connection).map(|(_, value)| value)
-}
-
-/// Counts a piece of a body, if it fits.
-#[inline]
-fn count(length: u64, written: &mut u64, chunk: &[u8]) -> Result<(), HttpOutputError> {
-    let attempted = written.saturating_add(chunk.len() as u64);
-    if attempted > length {
-        return Err(HttpOutputError::BodyTooLong { content_length: length, attempted });
-    }
-    *written = attempted;
-    Ok(())
 }

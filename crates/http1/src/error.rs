@@ -10,8 +10,8 @@ use landspout_httputil::StatusCode;
 
 /// The peer sent something that is no proper HTTP/1, or more than a limit allows.
 ///
-/// It is final: answer with [`status`](Self::status) and `Connection: close`, if no answer is out yet, and close. Nothing
-/// that follows on the connection can be trusted.
+/// It is final: a server answers with [`status`](Self::status) and `Connection: close`, if no answer is out yet, and closes; a
+/// client closes. Nothing that follows on the connection can be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -25,6 +25,8 @@ pub enum DecodeError {
     EmptyLines,
     /// A first line that isn't method, target and version with single spaces between them (RFC 9112, section 3).
     RequestLine(String),
+    /// A first line that isn't version, status and reason with single spaces between them (RFC 9112, section 4).
+    StatusLine(String),
     /// A method that is no token (RFC 9110, section 9.1).
     Method(String),
     /// A target with forbidden characters, in none of the four forms, or in one that doesn't go with the method (RFC 9112,
@@ -34,7 +36,7 @@ pub enum DecodeError {
     Version(String),
     /// A version that is not HTTP/1 (RFC 9110, section 15.6.6).
     UnsupportedVersion(String),
-    /// The request line is longer than this limit (RFC 9112, section 3).
+    /// The first line is longer than this limit (RFC 9112, section 3).
     StartLineTooLong(usize),
     /// The head is longer than this limit.
     HeadTooLarge(usize),
@@ -66,8 +68,13 @@ pub enum DecodeError {
     UnsupportedTransferCoding(String),
     /// Both `Transfer-Encoding` and `Content-Length` (RFC 9112, section 6.1).
     AmbiguousLength,
-    /// A body where the method allows none: CONNECT and TRACE (RFC 9110, sections 9.3.6 and 9.3.8).
+    /// A body where none may be: in a CONNECT or TRACE request (RFC 9110, sections 9.3.6 and 9.3.8), announced by a response
+    /// 1xx or 204 (RFC 9110, section 8.6; RFC 9112, section 6.1).
     BodyNotAllowed,
+    /// A 101 that nobody asked for, or that doesn't say to which protocol (RFC 9110, section 15.2.2).
+    UnexpectedSwitch,
+    /// Bytes from a server that owes no response (RFC 9112, section 9.2).
+    Unsolicited,
     /// An `Expect` that is not `100-continue` (RFC 9110, section 10.1.1).
     Expectation(String),
     /// The body is longer than this limit.
@@ -90,7 +97,7 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// The status to answer with.
+    /// The status to answer a faulty request with. A gateway answers a faulty *response* with 502, whatever this says.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -114,11 +121,12 @@ impl fmt::Display for DecodeError {
             Self::ControlCharacter(byte) => write!(f, "control character {byte:#04x}"),
             Self::EmptyLines => f.write_str("more than one empty line before the request line"),
             Self::RequestLine(line) => write!(f, "malformed request line {line:?}"),
+            Self::StatusLine(line) => write!(f, "malformed status line {line:?}"),
             Self::Method(method) => write!(f, "invalid method {method:?}"),
             Self::Target(target) => write!(f, "invalid request target {target:?}"),
             Self::Version(version) => write!(f, "malformed HTTP version {version:?}"),
             Self::UnsupportedVersion(version) => write!(f, "unsupported HTTP version {version:?}"),
-            Self::StartLineTooLong(limit) => write!(f, "request line too long (more than {limit} bytes)"),
+            Self::StartLineTooLong(limit) => write!(f, "first line too long (more than {limit} bytes)"),
             Self::HeadTooLarge(limit) => write!(f, "message head too large (more than {limit} bytes)"),
             Self::FieldTooLong(limit) => write!(f, "header field too long (more than {limit} bytes)"),
             Self::TooManyFields(limit) => write!(f, "too many header fields (more than {limit})"),
@@ -133,7 +141,9 @@ impl fmt::Display for DecodeError {
             Self::TransferEncodingInHttp10 => f.write_str("Transfer-Encoding in an HTTP/1.0 message"),
             Self::UnsupportedTransferCoding(value) => write!(f, "unsupported Transfer-Encoding {value:?}"),
             Self::AmbiguousLength => f.write_str("both Transfer-Encoding and Content-Length"),
-            Self::BodyNotAllowed => f.write_str("a body with a method that allows none"),
+            Self::BodyNotAllowed => f.write_str("a body where none may be"),
+            Self::UnexpectedSwitch => f.write_str("101 without an offer to switch protocols"),
+            Self::Unsolicited => f.write_str("bytes from a server that owes no response"),
             Self::Expectation(value) => write!(f, "unknown expectation {value:?}"),
             Self::BodyTooLarge(limit) => write!(f, "body too large (more than {limit} bytes)"),
             Self::ChunkSize(byte) => write!(f, "invalid chunk size at byte {byte:#04x}"),

@@ -7,7 +7,7 @@
 use landspout_httputil::{HeaderIndex, HttpHeaders, is_token};
 
 use crate::error::DecodeError;
-use crate::framing::{Kind, KnownHost, RequestFields, kind};
+use crate::framing::{FramingFields, Kind, KnownHost, kind};
 use crate::head::{Parsed, method_of};
 use crate::request_line::{self, TargetForm};
 
@@ -27,7 +27,7 @@ pub(crate) fn read(
         return None;
     }
     let mut index = storage.begin(max_size.min(256));
-    let mut seen = RequestFields::default();
+    let mut seen = FramingFields::default();
     let mut host = &input[..0];
     let end = read_fields(input, line.len(), max_headers, &mut index, &mut seen, &mut host)?;
     let head = &input[..end];
@@ -53,7 +53,7 @@ fn read_fields<'i>(
     mut at: usize,
     max_headers: usize,
     index: &mut HeaderIndex<'_>,
-    seen: &mut RequestFields,
+    seen: &mut FramingFields,
     host: &mut &'i [u8],
 ) -> Option<usize> {
     let mut count = 0;

@@ -17,6 +17,8 @@ pub enum BodyLength {
     Fixed(u64),
     /// As many as the chunks say.
     Chunked,
+    /// All that comes until the connection ends: a response that doesn't say its length.
+    UntilClose,
 }
 
 /// The fields that the codec itself reads or writes.
@@ -83,10 +85,10 @@ fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
 // ---------------------------------------------------------------------------------------------------------------------
 // Requests
 
-/// What the pass over a request's fields picks out: where each of the fields that matter occurs first, and which occur again.
+/// What the pass over a head's fields picks out: where each of the fields that matter occurs first, and which occur again.
 /// Numbers instead of slices, since most requests have one or two of these fields and pay for all of them.
 #[derive(Debug, Default)]
-pub(crate) struct RequestFields {
+pub(crate) struct FramingFields {
     first: [u16; KINDS],
     /// One bit for each kind.
     seen: u8,
@@ -111,7 +113,7 @@ impl RequestFraming {
     }
 }
 
-impl RequestFields {
+impl FramingFields {
     /// Notes the kind of the field number `at`.
     #[inline]
     pub(crate) fn see_name(&mut self, kind: Kind, at: usize) {
@@ -178,42 +180,18 @@ impl RequestFields {
         count: usize,
         field: impl Fn(usize) -> (&'a [u8], &'a [u8]),
     ) -> Result<RequestFraming, DecodeError> {
-        let field = &field;
-        // A field that occurs once is found by its number; only repeated ones cost another walk.
-        let values = |wanted: Kind| {
-            let first = usize::from(self.first[wanted as usize]);
-            let end = match () {
-                () if !self.has(wanted) => first,
-                () if self.repeated & 1 << wanted as u8 == 0 => first + 1,
-                () => count,
-            };
-            (first..end).map(field).filter(move |(name, _)| kind(name) == wanted).map(|(_, value)| value)
-        };
-        let body = match (self.has(Kind::TransferEncoding), self.has(Kind::ContentLength)) {
-            (false, false) => BodyLength::None,
-            // RFC 9112, section 6.1: framing of HTTP/1.0 with transfer codings is faulty, whatever else is there.
-            (true, _) if !http11 => return Err(DecodeError::TransferEncodingInHttp10),
-            // RFC 9112, section 6.1: a server may refuse it, and an attempt at smuggling is what it is.
-            (true, true) => return Err(DecodeError::AmbiguousLength),
-            (true, false) => {
-                check_transfer_encoding(values(Kind::TransferEncoding))?;
-                BodyLength::Chunked
-            }
-            (false, true) => BodyLength::Fixed(content_length(values(Kind::ContentLength))?),
-        };
+        let values = |wanted| self.values(wanted, count, &field);
+        let body = self.told_length(http11, values)?;
         let has_body = !matches!(body, BodyLength::None | BodyLength::Fixed(0));
         // RFC 9110, sections 9.3.6 and 9.3.8.
         if has_body && matches!(method, b"CONNECT" | b"TRACE") {
             return Err(DecodeError::BodyNotAllowed);
         }
         let options = ConnectionOptions::read(values(Kind::Connection));
-        let keep_alive = if http11 {
-            !options.close
-        } else {
-            // RFC 9112, section 9.3. A body without a length can't be told from the next request (RFC 1945, section 7.2.2),
-            // which is why Tornado closes after such methods too.
-            options.keep_alive && !options.close && (body != BodyLength::None || matches!(method, b"GET" | b"HEAD"))
-        };
+        // In HTTP/1.0 a body without a length can't be told from the next request (RFC 1945, section 7.2.2), which is why
+        // Tornado closes after such methods too.
+        let keep_alive =
+            options.persist(http11) && (http11 || body != BodyLength::None || matches!(method, b"GET" | b"HEAD"));
         // RFC 9110, section 10.1.1: ignored in HTTP/1.0, pointless without a body.
         let expects = http11 && self.has(Kind::Expect) && check_expect(values(Kind::Expect))?;
         Ok(RequestFraming {
@@ -224,6 +202,67 @@ impl RequestFields {
             upgrade: http11 && options.upgrade && values(Kind::Upgrade).any(|value| !value.is_empty()),
         })
     }
+}
+
+/// For messages of both directions.
+impl FramingFields {
+    /// The values of a field. One that occurs once is found by its number; only repeated ones cost another walk.
+    fn values<'a>(
+        &self,
+        wanted: Kind,
+        count: usize,
+        field: &impl Fn(usize) -> (&'a [u8], &'a [u8]),
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let first = usize::from(self.first[wanted as usize]);
+        let end = match () {
+            () if !self.has(wanted) => first,
+            () if self.repeated & 1 << wanted as u8 == 0 => first + 1,
+            () => count,
+        };
+        (first..end).map(field).filter(move |(name, _)| kind(name) == wanted).map(|(_, value)| value)
+    }
+
+    /// How long the body is by what the fields say.
+    fn told_length<'a, V: Iterator<Item = &'a [u8]>>(
+        &self,
+        http11: bool,
+        values: impl Fn(Kind) -> V,
+    ) -> Result<BodyLength, DecodeError> {
+        match (self.has(Kind::TransferEncoding), self.has(Kind::ContentLength)) {
+            (false, false) => Ok(BodyLength::None),
+            // RFC 9112, section 6.1: framing of HTTP/1.0 with transfer codings is faulty, whatever else is there.
+            (true, _) if !http11 => Err(DecodeError::TransferEncodingInHttp10),
+            // RFC 9112, sections 6.1 and 6.3: it may be refused, and an attempt at smuggling is what it is.
+            (true, true) => Err(DecodeError::AmbiguousLength),
+            (true, false) => {
+                check_transfer_encoding(values(Kind::TransferEncoding))?;
+                Ok(BodyLength::Chunked)
+            }
+            (false, true) => Ok(BodyLength::Fixed(content_length(values(Kind::ContentLength))?)),
+        }
+    }
+}
+
+/// How the body of a request is framed that we send: by the length that is given or `known`, else by chunks where they are asked
+/// for or the method is one that has content (RFC 9110, sections 8.6, 9.3.3 and 9.3.4; RFC 5789). `None`: it may not have one
+/// (RFC 9110, sections 9.3.6 and 9.3.8).
+pub(crate) fn outgoing_body(
+    method: &Method,
+    given: Option<u64>,
+    known: Option<u64>,
+    chunks: bool,
+) -> Option<BodyLength> {
+    let usual = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
+    let length = match (given, known) {
+        (Some(length), _) => BodyLength::Fixed(length),
+        (None, _) if chunks => BodyLength::Chunked,
+        (None, Some(0)) if !usual => BodyLength::None,
+        (None, Some(length)) => BodyLength::Fixed(length),
+        (None, None) if usual => BodyLength::Chunked,
+        (None, None) => BodyLength::None,
+    };
+    let none = matches!(length, BodyLength::None | BodyLength::Fixed(0));
+    (none || !matches!(*method, Method::CONNECT | Method::TRACE)).then_some(length)
 }
 
 /// The `Host` that was found valid last. The requests of a connection rarely have another one, and looking at each byte of it
@@ -297,7 +336,7 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
 /// RFC 9112, sections 6.1, 6.3 and 7: a list of codings that ends with `chunked`, which occurs once and has no parameters.
 /// Other codings before it are understood as such and not supported. Empty members are refused, since nobody sends them
 /// without a purpose.
-fn check_transfer_encoding<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<(), DecodeError> {
+pub(crate) fn check_transfer_encoding<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<(), DecodeError> {
     let mut chunked = false;
     let mut unsupported = None;
     for value in values {
@@ -325,7 +364,7 @@ fn check_transfer_encoding<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result
 
 /// RFC 9110, section 10.1.1: `100-continue` without regard to case is all that there is. Gives whether it is there: a list
 /// may be empty (section 5.6.1.2).
-fn check_expect<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<bool, DecodeError> {
+pub(crate) fn check_expect<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<bool, DecodeError> {
     let mut expects = false;
     for value in values {
         for member in value.split(|byte| *byte == b',').map(trim_ows).filter(|member| !member.is_empty()) {
@@ -356,6 +395,12 @@ impl ConnectionOptions {
             options.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
         }
         options
+    }
+
+    /// Whether the connection stays open: HTTP/1.1's does unless somebody says otherwise, HTTP/1.0's the other way round (RFC
+    /// 9112, section 9.3).
+    fn persist(self, http11: bool) -> bool {
+        !self.close && (http11 || self.keep_alive)
     }
 }
 
@@ -453,6 +498,55 @@ impl ResponseTo {
             (_, None) if self.http11 => ResponseFraming::Chunked,
             (_, None) => ResponseFraming::UntilClose,
         }
+    }
+}
+
+/// What a response's head says about its message and its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ResponseSays {
+    pub(crate) body: BodyLength,
+    pub(crate) keep_alive: bool,
+    /// HTTP ends here.
+    pub(crate) switches: bool,
+}
+
+impl FramingFields {
+    /// The decisions about a response to `to`, which offered to switch protocols or didn't (RFC 9112, section 6.3). `field`
+    /// gives a field by its number, of which there are `count`.
+    ///
+    /// The fields are checked also where no body follows, as in answer to HEAD: what they say there somebody believes.
+    pub(crate) fn conclude_response<'a>(
+        &self,
+        to: ResponseTo,
+        upgrade_offered: bool,
+        status: StatusCode,
+        count: usize,
+        field: impl Fn(usize) -> (&'a [u8], &'a [u8]),
+    ) -> Result<ResponseSays, DecodeError> {
+        let values = |wanted| self.values(wanted, count, &field);
+        let framing = to.framing(status, None);
+        if framing == ResponseFraming::Forbidden && to.method == MethodKind::Connect && status.is_success() {
+            // RFC 9110, section 9.3.6: a tunnel, and whatever the fields say about a length means nothing.
+            return Ok(ResponseSays { body: BodyLength::None, keep_alive: false, switches: true });
+        }
+        let told = self.told_length(to.http11, values)?;
+        let body = match (framing, told) {
+            // RFC 9110, section 8.6, and RFC 9112, section 6.1: neither field may be there. Many servers send a length of 0
+            // with 204, which harms nobody; Tornado takes that, too.
+            (ResponseFraming::Forbidden, BodyLength::None) => BodyLength::None,
+            (ResponseFraming::Forbidden, BodyLength::Fixed(0)) if status == StatusCode::NO_CONTENT => BodyLength::None,
+            (ResponseFraming::Forbidden, _) => return Err(DecodeError::BodyNotAllowed),
+            (ResponseFraming::Head | ResponseFraming::NotModified, _) => BodyLength::None,
+            (_, BodyLength::None) => BodyLength::UntilClose,
+            (_, told) => told,
+        };
+        let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+        // RFC 9110, sections 7.8 and 15.2.2.
+        if switches && !(upgrade_offered && self.has(Kind::Upgrade)) {
+            return Err(DecodeError::UnexpectedSwitch);
+        }
+        let persists = ConnectionOptions::read(values(Kind::Connection)).persist(to.http11);
+        Ok(ResponseSays { body, keep_alive: persists && !switches && body != BodyLength::UntilClose, switches })
     }
 }
 

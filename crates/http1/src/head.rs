@@ -8,11 +8,14 @@
 use std::ops::Range;
 
 use httparse::{Header, Status};
-use landspout_httputil::{HttpHeaders, Method};
+use landspout_httputil::{HttpHeaders, Method, ResponseStartLine};
 
 use crate::error::{DecodeError, shortened};
-use crate::framing::{Kind, KnownHost, RequestFields, RequestFraming, is_forbidden_trailer, kind};
+use crate::framing::{
+    FramingFields, Kind, KnownHost, MethodKind, RequestFraming, ResponseSays, ResponseTo, is_forbidden_trailer, kind,
+};
 use crate::request_line::{self, RequestLine, TargetForm};
+use crate::status_line;
 
 /// As many fields as the default limit allows.
 const ON_STACK: usize = 100;
@@ -37,50 +40,65 @@ pub(crate) fn parse_scanned_request(
     crate::decoder::count::PARSED.with(|n| n.set(n.get() + 1));
     // Neither falls back: the scan has seen to that.
     let line = request_line::parse(head).ok_or_else(|| DecodeError::RequestLine(shortened(head)))?;
-    let (mut on_stack, mut on_heap) = ([httparse::EMPTY_HEADER; ON_STACK], Vec::new());
-    let room = room(&mut on_stack, &mut on_heap, max_headers);
-    let Ok(Status::Complete((_, fields))) = httparse::parse_headers(&head[line.len()..], room) else {
-        return Err(DecodeError::FieldName(shortened(&head[line.len()..])));
-    };
-    let field = |n: usize| (range_in(head, fields[n].name.as_bytes()), range_in(head, fields[n].value));
-    store(head, line, fields.len(), field, storage, hosts)
+    let mut room = Room::new();
+    let fields = room.parse(&head[line.len()..], max_headers)?;
+    store_request(head, line, fields, storage, hosts)
 }
 
-/// Copies a head into the storage and notes where its parts are.
-fn store(
+/// Stores a request's head and notes where its parts are.
+fn store_request(
     head: &[u8],
     line: RequestLine,
-    count: usize,
-    field: impl Fn(usize) -> (Range<usize>, Range<usize>),
+    fields: &[Header<'_>],
     storage: &mut HttpHeaders,
     hosts: &mut KnownHost,
 ) -> Result<Parsed, DecodeError> {
     let authority = if line.form == TargetForm::Absolute { line.authority(head) } else { None };
-    let mut seen = RequestFields::default();
+    let mut seen = FramingFields::default();
     let mut index = storage.reset(head);
-    for n in 0..count {
-        let (name, mut value) = field(n);
-        let kind = kind(&head[name.clone()]);
-        if kind != Kind::Other {
-            seen.see(kind, n);
-            if let (Kind::Host, Some(authority)) = (kind, &authority) {
-                value = authority.clone();
-            }
-        }
-        index.push(name, value);
+    for (n, field) in fields.iter().enumerate() {
+        let kind = kind(field.name.as_bytes());
+        seen.see_name(kind, n);
+        let value = match (kind, &authority) {
+            (Kind::Host, Some(authority)) => authority.clone(),
+            _ => range_in(head, field.value),
+        };
+        index.push(range_in(head, field.name.as_bytes()), value);
     }
     let method = line.method(head);
-    let bytes_of = |n| {
-        let (name, value) = field(n);
-        (&head[name], &head[value])
-    };
-    let framing = seen.conclude(method, line.http11, count, || bytes_of(seen.first(Kind::Host)).1, bytes_of, hosts)?;
+    let host = || fields[seen.first(Kind::Host)].value;
+    let framing = seen.conclude(method, line.http11, fields.len(), host, |n| bytes_of(&fields[n]), hosts)?;
     index.set_request_line(method_of(method), line.target(), line.version());
     if let (Some(authority), false) = (authority, seen.has(Kind::Host)) {
         // HTTP/1.0 without `Host`: the target has one all the same. It was checked, so this can't fail.
         let _ = storage.add("Host", &head[authority]);
     }
     Ok(Parsed { len: head.len(), target: line.form, framing })
+}
+
+/// Stores a response's head that `scan.rs` found complete and well formed. It answers a request with that method, which offered
+/// to switch protocols or didn't.
+pub(crate) fn parse_scanned_response(
+    head: &[u8],
+    max_headers: usize,
+    storage: &mut HttpHeaders,
+    method: MethodKind,
+    upgrade_offered: bool,
+) -> Result<(ResponseStartLine, ResponseSays), DecodeError> {
+    #[cfg(test)]
+    crate::decoder::count::PARSED.with(|n| n.set(n.get() + 1));
+    let line = status_line::parse(head).ok_or_else(|| DecodeError::StatusLine(shortened(head)))?;
+    let mut room = Room::new();
+    let fields = room.parse(&head[line.len..], max_headers)?;
+    let mut seen = FramingFields::default();
+    let mut index = storage.reset(head);
+    for (n, field) in fields.iter().enumerate() {
+        seen.see_name(kind(field.name.as_bytes()), n);
+        index.push(range_in(head, field.name.as_bytes()), range_in(head, field.value));
+    }
+    let to = ResponseTo { method, http11: line.http11 };
+    let says = seen.conclude_response(to, upgrade_offered, line.code, fields.len(), |n| bytes_of(&fields[n]))?;
+    Ok((line.to_start_line(), says))
 }
 
 /// A method that was checked to be a token, so that nothing falls back.
@@ -96,11 +114,8 @@ pub(crate) fn method_of(method: &[u8]) -> Method {
 
 /// Reads a trailer section that `scan.rs` found complete and well formed, and not empty.
 pub(crate) fn parse_scanned_trailers(block: &[u8], max_headers: usize) -> Result<HttpHeaders, DecodeError> {
-    let (mut on_stack, mut on_heap) = ([httparse::EMPTY_HEADER; ON_STACK], Vec::new());
-    let room = room(&mut on_stack, &mut on_heap, max_headers);
-    let Ok(Status::Complete((_, fields))) = httparse::parse_headers(block, room) else {
-        return Err(DecodeError::FieldName(shortened(block)));
-    };
+    let mut room = Room::new();
+    let fields = room.parse(block, max_headers)?;
     let mut trailers = HttpHeaders::new();
     let mut index = trailers.reset(block);
     for field in fields {
@@ -112,17 +127,35 @@ pub(crate) fn parse_scanned_trailers(block: &[u8], max_headers: usize) -> Result
     Ok(trailers)
 }
 
-/// Room for `max_headers` fields: on the stack unless the limit was raised.
-fn room<'r, 'i>(
-    on_stack: &'r mut [Header<'i>; ON_STACK],
-    on_heap: &'r mut Vec<Header<'i>>,
-    max_headers: usize,
-) -> &'r mut [Header<'i>] {
-    if let Some(room) = on_stack.get_mut(..max_headers) {
-        return room;
+/// Room for fields: on the stack unless the limit was raised.
+struct Room<'i> {
+    on_stack: [Header<'i>; ON_STACK],
+    on_heap: Vec<Header<'i>>,
+}
+
+impl<'i> Room<'i> {
+    fn new() -> Self {
+        Self { on_stack: [httparse::EMPTY_HEADER; ON_STACK], on_heap: Vec::new() }
     }
-    on_heap.resize(max_headers, httparse::EMPTY_HEADER);
-    on_heap
+
+    /// The fields of a section that the scan has found good, so that nothing fails.
+    fn parse(&mut self, section: &'i [u8], max_headers: usize) -> Result<&[Header<'i>], DecodeError> {
+        let room = match self.on_stack.get_mut(..max_headers) {
+            Some(room) => room,
+            None => {
+                self.on_heap.resize(max_headers, httparse::EMPTY_HEADER);
+                &mut self.on_heap
+            }
+        };
+        match httparse::parse_headers(section, room) {
+            Ok(Status::Complete((_, fields))) => Ok(fields),
+            _ => Err(DecodeError::FieldName(shortened(section))),
+        }
+    }
+}
+
+fn bytes_of<'i>(field: &Header<'i>) -> (&'i [u8], &'i [u8]) {
+    (field.name.as_bytes(), field.value)
 }
 
 /// Where `part`, a slice of `whole`, lies in it.

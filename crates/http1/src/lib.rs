@@ -1,8 +1,9 @@
 //! A strict sans-IO HTTP/1 codec: bytes in, events out; events in, bytes out.
 //!
-//! It knows no socket, no clock and no runtime. A [`RequestDecoder`] is handed what arrived and says what it means; a
-//! [`ResponseEncoder`] is told what to answer and appends the bytes. In Tornado this is the part of `http1connection` that
-//! looks at bytes.
+//! It knows no socket, no clock and no runtime. On a server's side a [`RequestDecoder`] is handed what arrived and says what it
+//! means, and a [`ResponseEncoder`] is told what to answer and appends the bytes; on a client's, a [`RequestEncoder`] and a
+//! [`ResponseDecoder`] do the opposite, by the same rules. In Tornado this is the part of `http1connection` that looks at
+//! bytes.
 //!
 //! ```
 //! use landspout_http1::{Event, Limits, RequestDecoder, ResponseEncoder};
@@ -42,31 +43,35 @@
 //!
 //! # The states of a connection
 //!
-//! Reading. One decoder serves all messages of a connection.
+//! Reading. One decoder serves all messages of a connection. Responses are read as requests are, except where it says so.
 //!
 //! | state | input | says | next state |
 //! |---|---|---|---|
-//! | head | one empty line before the request | – | head |
-//! | head | a request without body | [`Head`](Event::Head) | end |
-//! | head | a request with `Content-Length` | `Head` | fixed |
-//! | head | a request with `Transfer-Encoding: chunked` | `Head` | chunked |
+//! | head | one empty line before a request | – | head |
+//! | head | a message without body | [`Head`](Event::Head) | end |
+//! | head | a message with `Content-Length` | `Head` | fixed |
+//! | head | a message with `Transfer-Encoding: chunked` | `Head` | chunked |
+//! | head | a response with neither | `Head` | until close |
+//! | head | an interim response | `Head` | head |
 //! | fixed | some of the body | [`Data`](Event::Data) | fixed, or end after the last byte |
 //! | chunked | some of a chunk | `Data` | chunked |
 //! | chunked | the last chunk and trailer fields | [`Trailers`](Event::Trailers) | end |
 //! | chunked | the last chunk and the empty line | [`End`](Event::End) | done |
+//! | until close | some of the body | `Data` | until close |
+//! | until close | [the end](ResponseDecoder::eof) | `End` | done |
 //! | end | – | `End` | done |
-//! | done | is left alone | – | [`start_next`](RequestDecoder::start_next): head, or closed after the last message |
+//! | done | is left alone | – | [`start_next`](RequestDecoder::start_next), [`expect`](ResponseDecoder::expect): head, or closed after the last message |
 //! | closed | is ignored | – | closed |
 //! | any | something wrong, or too much | [`DecodeError`] | failed |
 //! | failed | is left alone | the same error | failed |
 //!
-//! Writing. One encoder serves the responses to one request.
+//! Writing. One encoder serves one request, or the responses to one.
 //!
 //! | state | call | next state |
 //! |---|---|---|
 //! | idle | [`head`](ResponseEncoder::head) with 1xx | idle |
 //! | idle | `head` | the body, as it is framed: by length, by chunks, until the connection closes, or none |
-//! | idle | [`response`](ResponseEncoder::response) | done |
+//! | idle | [`response`](ResponseEncoder::response), [`request`](RequestEncoder::request) | done |
 //! | body | [`data`](ResponseEncoder::data) | body |
 //! | body | [`finish`](ResponseEncoder::finish) | done |
 //!
@@ -80,8 +85,8 @@
 //! - **No panic** on anything that a peer sends, and no `unsafe` code.
 //! - **No allocation** once warm, unless the application keeps a request's headers, names a method that is long and rare, or
 //!   trailers arrive.
-//! - **One framing.** A response has exactly one of `Content-Length`, chunks, the end of the connection, or no body; what
-//!   the application may not send is refused before a byte of it is appended.
+//! - **One framing.** A message has exactly one of `Content-Length`, chunks, the end of the connection (responses), or no body;
+//!   what the application may not send is refused before a byte of it is appended.
 //!
 //! # What it refuses
 //!
@@ -94,6 +99,10 @@
 //! | 431 | a head, a field, a number of fields or a trailer section above the limit |
 //! | 501 | a transfer coding besides `chunked` |
 //! | 505 | a major version other than 1 |
+//!
+//! Of responses it refuses the same, as far as they can have it, and besides: a status line that is not version, three digits and
+//! reason with single spaces between them (the second one also where the reason is empty), a length other than 0 with 204 and any with
+//! 1xx, chunks with either, a 101 that nobody asked for, and bytes from a server that owes no response.
 //!
 //! # Differences from Tornado
 //! Where Tornado is laxer than RFC 9112 asks for, the RFC wins:
@@ -109,6 +118,11 @@
 //!   10.1.1).
 //! - CONNECT and TRACE have no body (RFC 9110, sections 9.3.6 and 9.3.8).
 //! - The number of fields is limited, and the request line by itself (section 3).
+//! - A response's framing fields are checked also where no body follows, in answer to HEAD and with 304 (section 6.3).
+//! - A 101 needs an offer and an `Upgrade` field on the client's side, too; Tornado takes it for an interim response (RFC 9110,
+//!   section 15.2.2).
+//! - A request is checked before it is sent: target, `Host`, framing, expectation (section 3.2; RFC 9110, section 10.1.1). A body
+//!   that the head doesn't announce is an error; Tornado sends it unframed.
 //!
 //! Where Tornado refuses what the RFC allows, the RFC wins too:
 //! - Chunk extensions are read and ignored, trailers given to the application (section 7.1; tornadoweb/tornado PR 3677).
@@ -122,11 +136,11 @@
 //! - 101 needs an offer by the client and an `Upgrade` field (RFC 9110, section 15.2.2).
 //!
 //! # Not here
-//! Sockets, time-outs and the order of calls: `landspout-http1connection`. Content codings, forms, cookies: above. The
-//! client's side (responses in, requests out) isn't there yet; it will share everything but the first lines.
+//! Sockets, time-outs and the order of calls: `landspout-http1connection`. Content codings, forms, cookies: above.
 #![forbid(unsafe_code)]
 
 mod chunked;
+mod compose;
 mod decoder;
 mod encoder;
 mod error;
@@ -136,20 +150,27 @@ mod framed;
 mod framing;
 mod head;
 mod limits;
+mod message;
 mod rendered;
+mod request_encoder;
 mod request_line;
+mod response_decoder;
 mod scan;
+mod status_line;
+mod writing;
 
 pub use decoder::RequestDecoder;
 pub use encoder::ResponseEncoder;
 pub use error::DecodeError;
-pub use event::{Decoded, Event, RequestHead};
+pub use event::{Decoded, Event, RequestHead, ResponseHead};
 pub use framed::Framed;
 pub use framing::BodyLength;
 pub use landspout_httputil::HttpOutputError;
 pub use limits::Limits;
 pub use rendered::RenderedHeads;
+pub use request_encoder::RequestEncoder;
 pub use request_line::TargetForm;
+pub use response_decoder::ResponseDecoder;
 
 /// The README's example is tried with the others.
 #[cfg(doctest)]

@@ -6,7 +6,7 @@
 
 use landspout_httputil::{HttpHeaders, ResponseStartLine, StatusCode};
 
-use crate::encoder::append_number_and_end;
+use crate::compose::append_number_and_end;
 
 /// How many different heads are kept: the answers that a server gives most, one place for each.
 const PLACES: usize = 8;

@@ -11,13 +11,15 @@ use memchr::memchr;
 
 use crate::error::{DecodeError, shortened};
 use crate::limits::Limits;
-use crate::request_line;
+use crate::{request_line, status_line};
 
 /// What the first line has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Block {
     /// A request line; fields follow.
     Request,
+    /// A status line; fields follow.
+    Response,
     /// A field already: a trailer section.
     Trailers,
 }
@@ -48,7 +50,7 @@ impl LineScan {
         limits: &Limits,
     ) -> Result<Option<usize>, DecodeError> {
         let max_size = match block {
-            Block::Request => limits.max_header_size,
+            Block::Request | Block::Response => limits.max_header_size,
             Block::Trailers => limits.max_trailer_size,
         };
         let window = &input[..input.len().min(max_size)];
@@ -84,9 +86,9 @@ impl LineScan {
         }
         // Full without a blank line: not one more byte is asked for.
         Err(match block {
-            Block::Request if self.lines == 0 => self.line_too_long(window, block, limits),
-            Block::Request => DecodeError::HeadTooLarge(max_size),
             Block::Trailers => DecodeError::TrailersTooLarge(max_size),
+            _ if self.lines == 0 => self.line_too_long(window, block, limits),
+            _ => DecodeError::HeadTooLarge(max_size),
         })
     }
 
@@ -94,35 +96,39 @@ impl LineScan {
     fn end_of_line(&mut self, line: &[u8], block: Block, limits: &Limits) -> Result<bool, DecodeError> {
         self.lines += 1;
         let content = &line[..line.len() - 2];
-        if self.lines == 1 && block == Block::Request {
-            return match request_line::parse(line) {
-                Some(_) => Ok(false),
-                None if content.is_empty() => Err(DecodeError::EmptyLines),
-                None => Err(request_line::explain(content)),
-            };
+        match block {
+            _ if self.lines > 1 => {}
+            Block::Request if request_line::parse(line).is_some() => return Ok(false),
+            Block::Request if content.is_empty() => return Err(DecodeError::EmptyLines),
+            Block::Request => return Err(request_line::explain(content)),
+            Block::Response if status_line::parse(line).is_some() => return Ok(false),
+            Block::Response => return Err(status_line::explain(content)),
+            Block::Trailers => {}
         }
         if content.is_empty() {
             return Ok(true);
         }
         check_field_line(content)?;
-        let fields = self.lines - usize::from(block == Block::Request);
+        let fields = self.lines - usize::from(block != Block::Trailers);
         if fields > limits.max_headers { Err(DecodeError::TooManyFields(limits.max_headers)) } else { Ok(false) }
     }
 
     fn max_line(&self, block: Block, limits: &Limits) -> usize {
-        if self.lines == 0 && block == Block::Request { limits.max_start_line } else { limits.max_header_line }
+        if self.lines == 0 && block != Block::Trailers { limits.max_start_line } else { limits.max_header_line }
     }
 
     fn line_too_long(&self, window: &[u8], block: Block, limits: &Limits) -> DecodeError {
         // What follows in the window is none of its business: it may have come or not.
         let line = &window[self.line_start..self.pos];
-        if self.lines != 0 || block != Block::Request {
-            DecodeError::FieldTooLong(limits.max_header_line)
-        } else if line.contains(&b' ') {
-            DecodeError::StartLineTooLong(limits.max_start_line.min(limits.max_header_size))
-        } else {
-            // Not even a method that ends: this is no request with a long target but something else.
-            DecodeError::RequestLine(shortened(line))
+        match block {
+            _ if self.lines != 0 => DecodeError::FieldTooLong(limits.max_header_line),
+            Block::Trailers => DecodeError::FieldTooLong(limits.max_header_line),
+            _ if line.contains(&b' ') => {
+                DecodeError::StartLineTooLong(limits.max_start_line.min(limits.max_header_size))
+            }
+            // Not even a method or a version that ends: this is no long target or reason but something else.
+            Block::Request => DecodeError::RequestLine(shortened(line)),
+            Block::Response => DecodeError::StatusLine(shortened(line)),
         }
     }
 }

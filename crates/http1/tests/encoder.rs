@@ -558,3 +558,39 @@ fn chunks_read_back() {
     }
     assert_eq!(received, sent);
 }
+
+#[test]
+fn behind_a_switch_or_a_tunnel_there_is_no_http() {
+    let rows: [(&str, u16, bool); 4] = [
+        ("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n", 101, true),
+        ("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n", 200, false),
+        ("CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", 200, true),
+        ("CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", 407, false),
+    ];
+    for (request, status, tunnel) in rows {
+        let mut decoder = RequestDecoder::new(Limits::default());
+        let Ok(Some(Event::Head(head))) = decoder.decode(request.as_bytes()).map(|decoded| decoded.event) else {
+            panic!("{request:?}")
+        };
+        let mut encoder = ResponseEncoder::for_request(&head);
+        assert!(!encoder.is_tunnel());
+        let line = line(status);
+        let fields = if status == 101 { headers("Upgrade: a") } else { HttpHeaders::new() };
+        encoder.head(&line, &fields, DATE, &mut Vec::new()).unwrap();
+        assert_eq!(encoder.is_tunnel(), tunnel, "{request:?} {status}");
+    }
+}
+
+#[test]
+fn after_it_was_handed_over_nothing_is_written() {
+    let mut encoder = ResponseEncoder::new(&Method::GET, Version::HTTP_11, true);
+    encoder.hand_over();
+    let mut out = Vec::new();
+    let line = line(200);
+    let none = HttpHeaders::new();
+    assert_eq!(encoder.head(&line, &none, DATE, &mut out), Err(HttpOutputError::AlreadyFinished));
+    assert_eq!(encoder.response(&line, &none, b"", DATE, &mut out), Err(HttpOutputError::AlreadyFinished));
+    assert_eq!(encoder.data(b"x").err(), Some(HttpOutputError::AlreadyFinished));
+    assert_eq!(encoder.finish(&mut out), Err(HttpOutputError::AlreadyFinished));
+    assert!(out.is_empty() && !encoder.keep_alive());
+}

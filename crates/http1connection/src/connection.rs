@@ -3,7 +3,8 @@
 //! Rules: a handle that the application keeps past the end of its exchange can do nothing to the next one; whatever is
 //! refused has written nothing.
 
-use std::cell::{Cell, RefCell};
+use std::any::Any;
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
@@ -32,13 +33,47 @@ pub(crate) struct Link {
     pub(crate) id: ServerConnectionId,
     /// Of what the connection waits for now: the next request, the rest of a head, the body, the peer's goodbye.
     pub(crate) deadline: Deadline,
+    /// How many requests may still come after the one under way. 0: its answer is the connection's last.
+    pub(crate) requests_left: Cell<u32>,
+    /// The server waits for the connection to end; `requests_left` is 0 then.
+    pub(crate) draining: Cell<bool>,
+    /// The last answer was sent; what the peer still sends is thrown away.
+    pub(crate) answered: Cell<bool>,
     /// What becomes of the connection, from an exchange whose last handle went while the pump waited for its response.
     pub(crate) left: Cell<Option<Outcome>>,
+    pub(crate) stage: Cell<Stage>,
     /// It fell idle behind an empty line: only one is skipped before a request.
     pub(crate) empty_line: Cell<bool>,
 }
 
+/// Whose the stream is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    #[default]
+    Serving,
+    /// The application has taken it, and the server is still to be told.
+    Detaching,
+    /// Likewise, and the server knows.
+    Detached,
+    /// HTTP's, for the last answer and the goodbye.
+    Over,
+}
+
 impl Link {
+    /// Sets the deadline to this long from now, if it is a limit.
+    #[inline]
+    pub(crate) fn deadline_in(&self, timeout: Option<Duration>) {
+        if let Some(at) = timeout.and_then(|timeout| self.stream.now().checked_add(timeout)) {
+            self.deadline.set(at);
+        }
+    }
+
+    /// Whether the stream is the application's.
+    #[inline]
+    pub(crate) fn is_detached(&self) -> bool {
+        matches!(self.stage.get(), Stage::Detaching | Stage::Detached)
+    }
+
     #[inline]
     pub(crate) fn date(&self, rendered: &Rendered) -> HttpDate {
         // Without a loop there is no time of day, and nothing can be sent that would tell it.
@@ -66,6 +101,8 @@ pub struct Http1Connection {
     /// Set by the application, taken by the pump.
     pub(crate) body_timeout: Cell<Option<Option<Duration>>>,
     pub(crate) max_body_size: Cell<Option<u64>>,
+    /// The request's body was begun and isn't at its end.
+    pub(crate) receiving: Cell<bool>,
 }
 
 /// The pump's side.
@@ -83,6 +120,7 @@ impl Http1Connection {
             awaited: Cell::new(false),
             body_timeout: Cell::new(None),
             max_body_size: Cell::new(None),
+            receiving: Cell::new(false),
         }
     }
 
@@ -95,16 +133,12 @@ impl Http1Connection {
 
     /// Begins the exchange of a request: in the old one's memory, unless the application kept that.
     #[inline]
-    pub(crate) fn begin(exchange: &mut Rc<Self>, head: &RequestHead, keep_alive: bool, now: Instant) {
+    pub(crate) fn begin(exchange: &mut Rc<Self>, head: &RequestHead, now: Instant) {
         if Rc::get_mut(exchange).is_none() {
             Self::replace(exchange);
         }
         if let Some(this) = Rc::get_mut(exchange) {
-            let encoder = this.encoder.get_mut();
-            *encoder = ResponseEncoder::for_request(head);
-            if !keep_alive {
-                encoder.close_after();
-            }
+            *this.encoder.get_mut() = ResponseEncoder::for_request(head);
             this.started.set(Some(now));
             this.ended.set(None);
             this.body_timeout.set(None);
@@ -133,8 +167,9 @@ impl Http1Connection {
 
     /// Answers in the application's place if that is still possible, and gives the connection up.
     pub(crate) fn fail(&self, status: StatusCode) -> Outcome {
-        if self.link.is_none() {
-            return Outcome::Cut;
+        let Some(link) = &self.link else { return Outcome::Cut };
+        if link.is_detached() {
+            return Outcome::Detached;
         }
         if self.is_finished() {
             // The answer is complete, whatever happened after it.
@@ -152,7 +187,24 @@ impl Http1Connection {
     /// What becomes of the connection when the response is complete. `Outcome::Idle`: it is ready for the next request.
     #[inline]
     pub(crate) fn conclude(&self) -> Outcome {
-        if self.keep_alive() { Outcome::Idle } else { Outcome::Close }
+        if self.keep_alive() {
+            Outcome::Idle
+        } else if self.link().is_detached() {
+            Outcome::Detached
+        } else {
+            Outcome::Close
+        }
+    }
+
+    /// Whether what follows the head that was sent is no HTTP.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.encoder.borrow().is_tunnel()
+    }
+
+    /// The stream has gone to the application: nothing more is written through here.
+    pub(crate) fn hand_over(&self) {
+        self.encoder.borrow_mut().hand_over();
+        self.end();
     }
 
     /// From here on the application's handles alone keep the exchange.
@@ -204,7 +256,7 @@ impl Http1Connection {
     }
 
     #[expect(clippy::expect_used, reason = "handles are given out by `begin`, which sets the link")]
-    fn link(&self) -> &Rc<Link> {
+    pub(crate) fn link(&self) -> &Rc<Link> {
         self.link.as_ref().expect("an exchange that is in use has its connection")
     }
 
@@ -216,6 +268,17 @@ impl Http1Connection {
         if let Some(pump) = self.pump.take() {
             pump.wake();
         }
+    }
+
+    /// The encoder for a head, which says whether another request may follow. Known only when it is written: the server may
+    /// have begun to drain since the request came.
+    #[inline]
+    fn encoder_of_head(&self) -> RefMut<'_, ResponseEncoder> {
+        let mut encoder = self.encoder.borrow_mut();
+        if self.link().requests_left.get() == 0 {
+            encoder.close_after();
+        }
+        encoder
     }
 
     #[inline]
@@ -251,7 +314,7 @@ impl HttpConnection for Http1Connection {
         chunk: &[u8],
     ) -> Result<(), HttpOutputError> {
         let date = self.date();
-        let mut encoder = self.encoder.borrow_mut();
+        let mut encoder = self.encoder_of_head();
         let compose = |out: &mut Vec<u8>| {
             let start = out.len();
             let before = encoder.clone();
@@ -298,7 +361,7 @@ impl HttpConnection for Http1Connection {
         body: &[u8],
     ) -> Result<(), HttpOutputError> {
         let date = self.date();
-        let (mut encoder, mut heads) = (self.encoder.borrow_mut(), self.rendered.heads.borrow_mut());
+        let (mut encoder, mut heads) = (self.encoder_of_head(), self.rendered.heads.borrow_mut());
         let compose = |out: &mut Vec<u8>| encoder.response_with(&mut heads, start_line, headers, body, &date, out);
         self.link().stream.write_with(body.len(), compose).map_err(output_error)??;
         drop((encoder, heads));
@@ -307,6 +370,9 @@ impl HttpConnection for Http1Connection {
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), HttpOutputError>> {
+        if self.link().is_detached() {
+            return Poll::Ready(Err(HttpOutputError::AlreadyFinished));
+        }
         self.link().stream.poll_flush(cx).map_err(output_error)
     }
 
@@ -339,6 +405,10 @@ impl HttpConnection for Http1Connection {
 
     fn context(&self) -> &RequestContext {
         &self.link().context
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 }
 

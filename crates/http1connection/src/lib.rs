@@ -20,10 +20,20 @@
 //! dropped without another call.
 //!
 //! # When the server closes
-//! The last answer is sent first. A peer that asked for the end itself and sends nothing more may take as long as it likes to
-//! read it. Any other is cut off when it takes nothing of it for 30 seconds; and once it is sent, only the writing side ends:
+//! The last answer is sent first. A peer that asked for the end itself and sends nothing more has all the time that the stream gives
+//! it ([`linger_timeout`](landspout_iostream::StreamOptions::linger_timeout)). Any other is cut off when it takes nothing of it for 30 seconds; and once it is sent, only the writing side ends:
 //! what comes is read and thrown away until the peer closes, for 30 seconds at most, 5 of silence. To close at once would
 //! reset the connection, and the peer could lose the answer (RFC 9112, section 9.6).
+//!
+//! # Time
+//! A connection has one timer, for what it waits for now: its first byte, the next request, the rest of a head, more of a body, the
+//! peer's goodbye. Setting a deadline stores a number; the timer that fires early arms itself again. A peer that takes nothing of
+//! an answer is the stream's matter ([`send_timeout`](landspout_iostream::StreamOptions::send_timeout)): only a stream whose bytes
+//! were refused has a timer for that.
+//!
+//! # When the application takes the stream
+//! [`Detach`] is for what begins as a request and goes on as something else. HTTP ends there and then; the bytes that came
+//! behind the request are in the stream.
 //!
 //! # Differences from Tornado
 //! - `start_request` is called when a request's head is there, not before its first byte: a delegate never waits for a
@@ -32,12 +42,19 @@
 //!   connection lingers so that the peer can read it (RFC 9112, section 9.6). Tornado answers 400 or nothing.
 //! - An error or panic of the application is answered with 500 while that is possible, and so is a request whose last handle
 //!   was dropped without a complete response.
+//! - There are limits for the first byte, for a head alone, for the pace of a body, and for the number of requests, and who
+//!   exceeds one within a request gets 408 (Tornado closes without a word).
+//! - A connection can be told to end behind what is under way: [`Http1ServerConnection::drain`] (Tornado issue 1791).
 //! - A client that leaves is noticed although it has pipelined more.
 //! - When the application answers before it has read the body, up to 256 KiB of the rest are skipped and the connection stays.
+//! - `detach` may come later than `headers_received`, if no part of a body is missing; in the middle of a response it is
+//!   refused, where Tornado would mix it with what follows. `on_close` comes at once, even if the delegate goes on.
 //! - A delegate whose response is finished before the message was received gets no further call.
 #![forbid(unsafe_code)]
 
 mod connection;
+mod detach;
+mod pace;
 mod params;
 mod rendered;
 mod serve;
@@ -46,6 +63,7 @@ mod watch;
 mod worker;
 
 pub use connection::Http1Connection;
+pub use detach::{Detach, DetachError};
 pub use landspout_http1::Limits;
 pub use params::Http1ConnectionParameters;
 pub use server::{Http1ServerConnection, Http1Service};

@@ -2,12 +2,11 @@
 //!
 //! Rules: the next head is parsed only when the request before is over, on both sides; of the delegate's `finish` and
 //! `on_connection_close` at most one runs to its end. Neither is called when the application has answered before the
-//! message's end, has panicked, or is cancelled with the loop: the delegate is dropped then.
+//! message's end or has detached the stream, has panicked, or is cancelled with the loop: the delegate is dropped then.
 
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use landspout_http1::{BodyLength, DecodeError, Decoded, Event, Limits, RequestDecoder, RequestHead};
 use landspout_httputil::{
@@ -15,8 +14,10 @@ use landspout_httputil::{
 };
 
 use crate::connection::{Http1Connection, Link, refuse_unread};
+use crate::pace::{Late, Pace, earliest};
 use crate::params::Http1ConnectionParameters;
 use crate::rendered::Rendered;
+use crate::server::LINGER;
 use crate::watch::{Gone, watch};
 use crate::worker::{Desk, Outcome};
 
@@ -34,6 +35,8 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(crate) struct Core<D> {
     pub(crate) delegate: D,
     pub(crate) params: Http1ConnectionParameters,
+    /// What a connection may bring; see [`Link::requests_left`].
+    pub(crate) requests: u32,
     pub(crate) limits: Rc<Limits>,
     pub(crate) rendered: Rc<Rendered>,
 }
@@ -70,8 +73,9 @@ where
         let head = match decode_here(link, decoder) {
             Ok(Some(Event::Head(head))) => head,
             Ok(_) => {
-                if !decoder.is_idle() {
-                    began.get_or_insert(link.stream.now());
+                if !decoder.is_idle() && began.is_none() {
+                    began = Some(link.stream.now());
+                    head_began(core, link);
                 }
                 match more_of_head(core, link, decoder).await {
                     Ok(()) => continue,
@@ -86,8 +90,8 @@ where
         link.deadline.clear();
         let client_stays = head.keep_alive;
         let outcome = 'request: {
-            let keep_alive = head.keep_alive && !core.params.no_keep_alive;
-            let exchange = desk.begin(&head, keep_alive, began.take().unwrap_or_else(|| link.stream.now()));
+            link.requests_left.set(link.requests_left.get().saturating_sub(1));
+            let exchange = desk.begin(&head, began.take().unwrap_or_else(|| link.stream.now()));
             let request = Request { core, link, exchange: &exchange };
             // A scope of its own: to drop the delegate where it is costs less than to move it into a `drop`.
             {
@@ -99,6 +103,9 @@ where
                 let received = watch(link, &exchange, delegate.headers_received(start_line, headers)).await;
                 if let Err(outcome) = request.check(received) {
                     break 'request request.broken_off(&mut delegate, outcome);
+                }
+                if link.is_detached() {
+                    break 'request Outcome::Detached;
                 }
                 if body != BodyLength::None {
                     match request.receive_body(decoder, expect_continue, &mut delegate).await {
@@ -138,13 +145,26 @@ where
     }
 }
 
+/// Something of a head is there, but not all of it: its time begins.
+#[cold]
+fn head_began<D>(core: &Core<D>, link: &Link) {
+    let params = &core.params;
+    if params.first_byte_timeout.is_some() && link.requests_left.get() == core.requests {
+        // What was set was for the first byte alone.
+        link.deadline.clear();
+    }
+    if link.deadline.get().is_none() {
+        link.deadline_in(params.header_timeout);
+    }
+    let end = params.head_timeout.and_then(|timeout| link.stream.now().checked_add(timeout));
+    if let Some(deadline) = earliest(link.deadline.get(), end) {
+        link.deadline.set(deadline);
+    }
+}
+
 /// Reads on for a head. Falls idle when nothing of it is there.
 async fn more_of_head<D>(core: &Core<D>, link: &Link, decoder: &RequestDecoder) -> Result<(), Outcome> {
-    let idle = decoder.is_idle();
-    if !idle && link.deadline.get().is_none() {
-        set_deadline(link, core.params.header_timeout);
-    }
-    match fill(link, idle).await {
+    match fill(link, decoder.is_idle()).await {
         Filled::More => Ok(()),
         Filled::Nothing => {
             link.empty_line.set(decoder.empty_line_skipped());
@@ -265,7 +285,8 @@ where
         if let Some(bytes) = exchange.max_body_size.take() {
             decoder.set_max_body_size(bytes);
         }
-        set_deadline(link, exchange.body_timeout.take().unwrap_or(self.core.params.body_timeout));
+        exchange.receiving.set(true);
+        let mut pace = Pace::new(&self.core.params, self.core.params.body_timeout, link.stream.now());
         let received = loop {
             if exchange.is_finished() && !decoder.is_complete() {
                 // A client that waits for `100 Continue` may send the body or not: nobody can tell where it ends.
@@ -276,7 +297,10 @@ where
                 Ok(Some(Event::Data(range))) => {
                     // Whoever has begun to send doesn't wait.
                     expect_continue = false;
+                    let begin = link.stream.now();
+                    pace.received(range.len(), begin);
                     self.deliver(range.len(), delegate).await?;
+                    pace.held_up(link.stream.now() - begin);
                 }
                 Ok(Some(Event::Trailers(trailers))) => {
                     self.check(watch(link, exchange, delegate.trailers_received(trailers)).await)?;
@@ -292,14 +316,21 @@ where
                         sent.map_err(|_| Outcome::Cut)?;
                     }
                     if let Some(timeout) = exchange.body_timeout.take() {
-                        link.deadline.clear();
-                        set_deadline(link, timeout);
+                        pace.set(timeout, link.stream.now());
+                    }
+                    match pace.deadline() {
+                        Some(deadline) => link.deadline.set(deadline),
+                        None => link.deadline.clear(),
                     }
                     match fill(link, false).await {
                         Filled::More | Filled::Nothing => {}
                         Filled::End => return Err(Outcome::Cut),
                         Filled::TooLate => {
-                            tracing::info!("timeout reading a request's body from {}", link.context);
+                            let late = match pace.late() {
+                                Late::Whole => "timeout reading a request's body",
+                                Late::Pace => "a request's body comes too slowly",
+                            };
+                            tracing::info!("{late} from {}", link.context);
                             return Err(exchange.fail(StatusCode::REQUEST_TIMEOUT));
                         }
                     }
@@ -310,6 +341,7 @@ where
                 }
             }
         };
+        exchange.receiving.set(false);
         link.deadline.clear();
         Ok(received)
     }
@@ -331,9 +363,7 @@ where
         if !self.exchange.keep_alive() {
             return false;
         }
-        if self.link.deadline.get().is_none() {
-            set_deadline(self.link, self.core.params.header_timeout);
-        }
+        self.link.deadline_in(Some(LINGER));
         let mut skipped = 0;
         while skipped <= SKIPPED_BODY {
             match decode(self.link, decoder) {
@@ -356,6 +386,10 @@ where
     /// The message ends before its end.
     #[cold]
     fn broken_off(&self, delegate: &mut D::Delegate, outcome: Outcome) -> Outcome {
+        self.exchange.receiving.set(false);
+        if outcome == Outcome::Detached {
+            return outcome;
+        }
         if outcome == Outcome::Cut {
             self.link.stream.close();
         }
@@ -393,7 +427,7 @@ where
             // Clients come and go: a handler that hands that on has not failed.
             None if matches!(error.downcast_ref(), Some(HttpOutputError::Closed)) => {
                 tracing::debug!("a request handler ended with its connection: {error}");
-                return Outcome::Cut;
+                return if self.link.is_detached() { Outcome::Detached } else { Outcome::Cut };
             }
             None => {
                 match error.source() {
@@ -404,12 +438,6 @@ where
             }
         };
         self.exchange.fail(status)
-    }
-}
-
-fn set_deadline(link: &Link, timeout: Option<Duration>) {
-    if let Some(timeout) = timeout {
-        link.deadline.set(link.stream.now() + timeout);
     }
 }
 

@@ -10,10 +10,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use landspout_httputil::{HttpServerConnectionDelegate, RequestContext, ServerConnectionId};
-use landspout_ioloop::{Deadline, IoLoop, panic_message};
+use landspout_ioloop::{Deadline, IoLoop, Ready, panic_message};
 use landspout_iostream::IoStream;
 
-use crate::connection::Link;
+use crate::connection::{Link, Stage};
 use crate::params::Http1ConnectionParameters;
 use crate::rendered::Rendered;
 use crate::serve::{Core, worker};
@@ -21,8 +21,11 @@ use crate::worker::{Desk, Outcome, Worker, Workers};
 
 /// How long a connection with an answer that the peer may not have read is kept, at most and without a word from the peer.
 /// nginx's `lingering_time` and `lingering_timeout`.
-const LINGER: Duration = Duration::from_secs(30);
+pub(crate) const LINGER: Duration = Duration::from_secs(30);
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
+/// How long a server that drains waits for the first request of a connection: as Go's `Shutdown`. Whoever has just connected is
+/// about to send one.
+const FIRST_REQUEST_OF_DRAIN: Duration = Duration::from_secs(5);
 
 /// One delegate and its settings, ready to serve any number of connections on this thread.
 ///
@@ -46,9 +49,10 @@ impl Http1Service {
     where
         D: HttpServerConnectionDelegate + 'static,
     {
-        let limits = Rc::new(params.limits.clone());
+        let params = params.normalized();
+        let (limits, requests) = (Rc::new(params.limits.clone()), params.requests());
         let rendered = Rc::new(Rendered::new());
-        let core = Rc::new(Core { delegate, params, limits, rendered: rendered.clone() });
+        let core = Rc::new(Core { delegate, params, requests, limits, rendered: rendered.clone() });
         let make = {
             let core = core.clone();
             move |desk: Rc<Desk>| worker(core.clone(), desk)
@@ -79,6 +83,12 @@ where
     M: Fn(Rc<Desk>) -> F + 'static,
 {
     fn start(&self, io_loop: &IoLoop, link: Rc<Link>) {
+        let params = &self.shared.core.params;
+        link.deadline_in(match (params.first_byte_timeout, params.header_timeout) {
+            (Some(first), Some(head)) => Some(first.min(head)),
+            (first, head) => first.or(head),
+        });
+        link.requests_left.set(self.shared.core.requests);
         io_loop.spawn(Serving { shared: self.shared.clone(), link, phase: Phase::Fresh });
     }
 
@@ -105,7 +115,18 @@ impl Http1ServerConnection {
         // Answers that leave in pieces are not to wait for the peer's acknowledgements. A refusal shows itself elsewhere.
         let _ = stream.set_nodelay(true);
         let deadline = Deadline::new(&io_loop);
-        let link = Rc::new(Link { stream, context, id, deadline, left: Cell::default(), empty_line: Cell::default() });
+        let link = Rc::new(Link {
+            stream,
+            context,
+            id,
+            deadline,
+            requests_left: Cell::default(),
+            draining: Cell::default(),
+            answered: Cell::default(),
+            left: Cell::default(),
+            stage: Cell::default(),
+            empty_line: Cell::default(),
+        });
         let handle = Self { link: Rc::downgrade(&link), id };
         service.start.start(&io_loop, link);
         handle
@@ -116,16 +137,39 @@ impl Http1ServerConnection {
         self.id
     }
 
-    /// Closes the connection at once; a response under way is cut.
+    /// Closes the connection at once; a response under way is cut. One that was detached is left alone.
     pub fn close(&self) {
-        if let Some(link) = self.link.upgrade() {
+        if let Some(link) = self.link.upgrade().filter(|link| !link.is_detached()) {
             link.stream.close();
         }
     }
 
-    /// Whether the connection is closed.
+    /// Has the connection end as soon as nothing is under way on it. An idle one is closed, one on which no byte of a request came
+    /// yet in 5 seconds, unless a request comes; a request that is under way is answered with `Connection: close`, and
+    /// where the answer's head is out already, the connection ends behind it, or behind the answer to a request that was
+    /// pipelined meanwhile. Nobody waits for that here: see [`closed`](Self::closed), and `on_close` of the delegate.
+    pub fn drain(&self) {
+        let Some(link) = self.link.upgrade().filter(|link| !link.is_detached()) else { return };
+        link.requests_left.set(0);
+        if !link.draining.replace(true) {
+            // Has its task look whether something came, before it gives up.
+            link.stream.raiser().raise(Ready::READABLE);
+        }
+    }
+
+    /// Whether [`drain`](Self::drain) was called.
+    pub fn is_draining(&self) -> bool {
+        self.link.upgrade().is_some_and(|link| link.draining.get())
+    }
+
+    /// Whether the last answer was sent, and the connection only waits for the peer to close it.
+    pub fn is_answered(&self) -> bool {
+        self.link.upgrade().is_some_and(|link| link.answered.get())
+    }
+
+    /// Whether the connection is closed, or detached.
     pub fn closed(&self) -> bool {
-        self.link.upgrade().is_none_or(|link| link.stream.closed())
+        self.link.upgrade().is_none_or(|link| link.is_detached() || link.stream.closed())
     }
 }
 
@@ -143,9 +187,9 @@ struct Serving<D: HttpServerConnectionDelegate, F, M> {
 }
 
 enum Phase<F> {
-    /// Nothing was polled yet.
+    /// Waiting for the connection's first byte.
     Fresh,
-    /// Waiting for a request's first byte.
+    /// Waiting for another request's first byte.
     Idle,
     /// A worker has the connection.
     Busy(Worker<F>),
@@ -166,23 +210,35 @@ where
     fn wait_for_request(&mut self) {
         // A request has cleared the last deadline; an empty line, which is none, has not.
         if self.link.deadline.get().is_none() {
-            self.deadline_in(self.shared.core.params.header_timeout);
+            self.link.deadline_in(self.shared.core.params.header_timeout);
         }
         self.phase = Phase::Idle;
-    }
-
-    fn deadline_in(&self, timeout: Option<Duration>) {
-        if let Some(timeout) = timeout {
-            self.link.deadline.set(self.link.stream.now() + timeout);
-        }
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         match self.link.stream.poll_fill(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(None),
             Poll::Ready(Err(_)) => Poll::Ready(Some(Outcome::Cut)),
-            Poll::Pending => self.link.deadline.poll_expired(cx).map(|()| Some(Outcome::Close)),
+            Poll::Pending => {
+                if self.link.requests_left.get() == 0 {
+                    self.hurry();
+                }
+                self.link.deadline.poll_expired(cx).map(|()| Some(Outcome::Close))
+            }
         }
+    }
+
+    /// The server wants the connection to end: no further request is awaited.
+    #[cold]
+    fn hurry(&self) {
+        let grace = if let Phase::Fresh = self.phase { FIRST_REQUEST_OF_DRAIN } else { Duration::ZERO };
+        let end = self.link.stream.now() + grace;
+        self.link.deadline.set(self.link.deadline.get().map_or(end, |deadline| deadline.min(end)));
+    }
+
+    fn flush_and_linger(&mut self) {
+        self.link.deadline_in(Some(LINGER));
+        self.phase = Phase::Flushing { unsent: usize::MAX };
     }
 
     /// Sends the last answer, and reads meanwhile: a peer that sends everything before it reads would wait for us as we for
@@ -197,7 +253,7 @@ where
         }
         let left = stream.pending_write();
         if left < unsent {
-            self.deadline_in(Some(LINGER));
+            self.link.deadline_in(Some(LINGER));
             self.phase = Phase::Flushing { unsent: left };
         }
         self.link.deadline.poll_expired(cx).map(|()| false)
@@ -234,11 +290,7 @@ where
         let this = &mut *self;
         loop {
             let outcome = match &mut this.phase {
-                Phase::Fresh => {
-                    this.wait_for_request();
-                    continue;
-                }
-                Phase::Idle => match this.poll_idle(cx) {
+                Phase::Fresh | Phase::Idle => match this.poll_idle(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(None) => {
                         let worker = this.shared.workers.take();
@@ -249,7 +301,10 @@ where
                     Poll::Ready(Some(outcome)) => outcome,
                 },
                 Phase::Busy(worker) => match worker.poll(cx) {
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        this.tell_if_detached();
+                        return Poll::Pending;
+                    }
                     Poll::Ready(outcome) => {
                         if let Phase::Busy(worker) = std::mem::replace(&mut this.phase, Phase::Idle) {
                             this.shared.workers.give_back(worker);
@@ -263,6 +318,7 @@ where
                     match this.poll_last_answer(unsent, cx) {
                         Poll::Pending => return Poll::Pending,
                         Poll::Ready(true) => {
+                            this.link.answered.set(true);
                             this.linger(this.link.stream.now() + LINGER);
                             continue;
                         }
@@ -277,7 +333,12 @@ where
                     }
                 }
             };
+            if outcome != Outcome::Idle {
+                this.end_serving();
+            }
             match outcome {
+                // It drains, and the answer that has just left didn't say that it was the last.
+                Outcome::Idle if this.link.requests_left.get() == 0 => this.flush_and_linger(),
                 // The worker has asked the stream for more, for this task.
                 Outcome::Idle => {
                     this.wait_for_request();
@@ -289,15 +350,39 @@ where
                     this.link.stream.close_when_flushed();
                     this.phase = Phase::Ending;
                 }
-                Outcome::Linger => {
-                    this.deadline_in(Some(LINGER));
-                    this.phase = Phase::Flushing { unsent: usize::MAX };
-                }
+                Outcome::Linger => this.flush_and_linger(),
                 Outcome::Cut => {
                     this.link.stream.close();
                     return Poll::Ready(());
                 }
+                Outcome::Detached => return Poll::Ready(()),
             }
+        }
+    }
+}
+
+impl<D: HttpServerConnectionDelegate, F, M> Serving<D, F, M> {
+    /// The application took the stream, and still works in the delegate.
+    #[inline]
+    fn tell_if_detached(&self) {
+        if self.link.stage.get() == Stage::Detaching {
+            self.link.stage.set(Stage::Detached);
+            self.report_close();
+        }
+    }
+
+    /// No request follows: from now on the stream can't be detached.
+    fn end_serving(&self) {
+        if self.link.stage.get() == Stage::Serving {
+            self.link.stage.set(Stage::Over);
+        }
+    }
+
+    #[cold]
+    fn report_close(&self) {
+        let (delegate, id) = (&self.shared.core.delegate, self.link.id);
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| delegate.on_close(id))) {
+            tracing::error!("panic in on_close: {}", panic_message(&*payload));
         }
     }
 }
@@ -309,10 +394,11 @@ impl<D: HttpServerConnectionDelegate, F, M> Drop for Serving<D, F, M> {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(phase))) {
             tracing::error!("panic while a request was dropped: {}", panic_message(&*payload));
         }
-        self.link.stream.close_when_flushed();
-        let (delegate, id) = (&self.shared.core.delegate, self.link.id);
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| delegate.on_close(id))) {
-            tracing::error!("panic in on_close: {}", panic_message(&*payload));
+        if !self.link.is_detached() {
+            self.link.stream.close_when_flushed();
+        }
+        if self.link.stage.get() != Stage::Detached {
+            self.report_close();
         }
     }
 }

@@ -16,7 +16,7 @@ pin_project! {
     /// were pipelined hide nothing.
     ///
     /// A peer that ends its sending side (FIN) still gets its answer; the exchange's close callback is called once. A
-    /// reset, a hang-up or a failed write ends the wait.
+    /// reset, a hang-up or a failed write ends the wait. Once the future has detached the stream, only it is polled.
     pub(crate) struct Watch<'a, F> {
         #[pin]
         future: F,
@@ -38,6 +38,10 @@ impl<F: Future> Future for Watch<'_, F> {
         let this = self.project();
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
+        }
+        if this.link.is_detached() {
+            // The stream has another reader.
+            return Poll::Pending;
         }
         let stream = &this.link.stream;
         if stream.peer_is_gone() {

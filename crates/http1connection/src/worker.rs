@@ -36,6 +36,8 @@ pub(crate) enum Outcome {
     Linger,
     /// Closed already, or not worth another byte.
     Cut,
+    /// Not to be touched: the stream is the application's.
+    Detached,
 }
 
 /// Where a connection's task and its worker meet.
@@ -66,9 +68,9 @@ impl Desk {
 
     /// The worker's side: begins an exchange.
     #[inline]
-    pub(crate) fn begin(&self, head: &RequestHead, keep_alive: bool, now: Instant) -> Rc<Http1Connection> {
+    pub(crate) fn begin(&self, head: &RequestHead, now: Instant) -> Rc<Http1Connection> {
         let mut exchange = self.exchange.borrow_mut();
-        Http1Connection::begin(&mut exchange, head, keep_alive, now);
+        Http1Connection::begin(&mut exchange, head, now);
         exchange.clone()
     }
 

@@ -6,37 +6,16 @@
 //! ```
 //! All of them are generic: the whole chain is one type, and no call in it is a virtual one.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
-use std::task::Waker;
 
 use bytes::{Bytes, BytesMut};
-use landspout_http1connection::Http1ServerConnection;
 use landspout_httputil::{
     BoxError, HttpConnection, HttpHeaders, HttpMessageDelegate, HttpServerConnectionDelegate, HttpServerRequest,
     RequestStartLine, ServerConnectionId,
 };
 
+use crate::live::LiveConnections;
 use crate::xheaders::XHeaders;
-
-/// The connections that are being served.
-#[derive(Default)]
-pub(crate) struct LiveConnections {
-    pub(crate) connections: RefCell<HashMap<ServerConnectionId, Http1ServerConnection>>,
-    /// Who waits until some of them are gone.
-    pub(crate) waiting: RefCell<Vec<Waker>>,
-}
-
-impl LiveConnections {
-    fn remove(&self, id: ServerConnectionId) {
-        let removed = self.connections.borrow_mut().remove(&id);
-        drop(removed);
-        for waker in self.waiting.take() {
-            waker.wake();
-        }
-    }
-}
 
 /// The server's own place in the chain: it keeps the set of connections. In Tornado `HTTPServer` is that itself.
 pub(crate) struct ServerDelegate<D> {

@@ -29,6 +29,12 @@
 //! # Differences from Tornado
 //! - The closure and the delegate have a constructor each, since Rust tells them apart by type.
 //! - `on_close` reaches the user's delegate (Tornado keeps it for itself).
+//! - Clients that take their time meet limits that Tornado doesn't have ([`first_byte_timeout`](HttpServerOptions::first_byte_timeout),
+//!   [`head_timeout`](HttpServerOptions::head_timeout), [`min_body_rate`](HttpServerOptions::min_body_rate),
+//!   [`send_timeout`](HttpServerOptions::send_timeout)), by default too; who is in the middle of a request is answered with 408.
+//!   For all limits of time `None` and zero mean that there is none (in Tornado an `idle_connection_timeout` of 0 is the hour).
+//! - [`drain`](HttpServer::drain) ends a server without cutting what is under way (Tornado issues 1791 and 3009).
+//! - [`Detach`] is there for requests as well, so that a callback can take the stream.
 //! - `X-Forwarded-For` entries are compared as addresses, not as texts, when `trusted_downstream` is skipped.
 //! - A handler that fails is answered with 500, a malformed form with 400.
 //! - `decompress_request` comes with gzip, which is not there yet.
@@ -37,17 +43,19 @@
 #![forbid(unsafe_code)]
 
 mod adapter;
+mod live;
 mod server;
 mod xheaders;
 
 pub use adapter::CallbackResult;
-pub use landspout_http1connection::{Http1ConnectionParameters, Limits};
+pub use landspout_http1connection::{Detach, DetachError, Http1ConnectionParameters, Limits};
 pub use landspout_httputil::{
     BoxError, HttpConnection, HttpHeaders, HttpInputError, HttpMessageDelegate, HttpOutputError,
     HttpServerConnectionDelegate, HttpServerRequest, Method, Protocol, RequestContext, RequestStartLine,
     ResponseStartLine, ServerConnectionId, StatusCode, Version,
 };
 pub use landspout_tcpserver::{ConnectionCounts, ServerError};
+pub use live::Drained;
 pub use server::{HttpServer, HttpServerOptions};
 
 /// Its examples are tests too.

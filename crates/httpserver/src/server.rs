@@ -1,10 +1,8 @@
 //! `HttpServer` and its options.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use landspout_http1connection::{Http1ConnectionParameters, Http1ServerConnection, Http1Service, Limits};
@@ -16,15 +14,25 @@ use landspout_netutil::{ReloadableServerConfig, TlsError};
 use landspout_process::ForkOptions;
 use landspout_tcpserver::{ConnectionCounts, ServerError, TcpServer, TcpServerOptions};
 
-use crate::adapter::{CallbackDelegate, CallbackResult, LiveConnections, ServerDelegate, XHeadersDelegate};
+use crate::adapter::{CallbackDelegate, CallbackResult, ServerDelegate, XHeadersDelegate};
+use crate::live::{Drained, LiveConnections};
 use crate::xheaders::XHeaders;
 
 /// How long a connection may be idle, unless told otherwise. Tornado's hour.
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How long a new connection may be silent, and how long a head may take: nginx's `client_header_timeout`, which is for both; also
+/// Node.js' `headersTimeout`.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(60);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// The least pace of a body, in bytes per second: Kestrel's `MinRequestBodyDataRate`.
+const MIN_BODY_RATE: u32 = 240;
+/// How far it may fall behind: nginx's `client_body_timeout`.
+const BODY_RATE_GRACE: Duration = Duration::from_secs(60);
 /// How long a client may take nothing of an answer: nginx's `send_timeout`.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The settings of an [`HttpServer`]: the arguments of Tornado's `HTTPServer`, with its names and defaults.
+/// The settings of an [`HttpServer`]: the arguments of Tornado's `HTTPServer`, with its names and defaults, and limits that it
+/// doesn't know, with defaults that a server on the open network can keep.
 ///
 /// ```
 /// use landspout_httpserver::{HttpServer, HttpServerOptions, HttpServerRequest};
@@ -53,6 +61,10 @@ impl Default for HttpServerOptions {
     fn default() -> Self {
         let params = Http1ConnectionParameters {
             header_timeout: Some(IDLE_CONNECTION_TIMEOUT),
+            first_byte_timeout: Some(FIRST_BYTE_TIMEOUT),
+            head_timeout: Some(HEAD_TIMEOUT),
+            min_body_rate: MIN_BODY_RATE,
+            body_rate_grace: BODY_RATE_GRACE,
             ..Http1ConnectionParameters::default()
         };
         Self {
@@ -123,16 +135,57 @@ impl HttpServerOptions {
         self
     }
 
-    /// How long a connection may stay without a complete head. Default: an hour. A silent one is closed, one in the middle
-    /// of a head gets 408.
-    pub fn idle_connection_timeout(mut self, timeout: Duration) -> Self {
-        self.params.header_timeout = Some(timeout);
+    /// How long a connection may wait for its next request, the request's head included. Default: an hour, as in Tornado, since an
+    /// idle connection is cheap here; `None` and zero: no limit (in Tornado 0 means the hour). A silent connection is closed
+    /// without a word, one in the middle of a head gets 408.
+    ///
+    /// nginx (`keepalive_timeout`) waits 75 seconds, Apache and Node.js 5: with a limit of connections, or one of descriptors that
+    /// is near, a minute is plenty.
+    pub fn idle_connection_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.params.header_timeout = timeout.into();
         self
     }
 
-    /// How long the body of a request may take. Default: no limit. Answered with 408.
-    pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.params.body_timeout = Some(timeout);
+    /// How long a new connection may stay silent, a handshake of TLS included; then it is closed without a word. Default 60 s, as nginx
+    /// (`client_header_timeout`) gives it; `None` and zero: as long as any idle one.
+    pub fn first_byte_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.params.first_byte_timeout = timeout.into();
+        self
+    }
+
+    /// How long the head of a request may take, from its first byte to its last. Answered with 408. Default 60 s, as in nginx
+    /// (`client_header_timeout`) and Node.js (`headersTimeout`); `None` and zero: no limit of its own.
+    pub fn head_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.params.head_timeout = timeout.into();
+        self
+    }
+
+    /// How long the body of a request may take as a whole. Default, `None` and zero: no limit, as in Tornado, since nobody can tell how
+    /// long an upload takes; [`min_body_rate`](Self::min_body_rate) ends those that don't get on. Answered with 408. A delegate
+    /// may set another one for its request.
+    pub fn body_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.params.body_timeout = timeout.into();
+        self
+    }
+
+    /// How fast a body has to come at least, in bytes per second, and how far it may fall behind that, which is also for how long
+    /// it may pause. Answered with 408. While the application is busy with a piece no time passes. Default 240 bytes per second,
+    /// as ASP.NET's Kestrel, and 60 s, as nginx waits for more of a body (`client_body_timeout`); Apache's mod_reqtimeout asks
+    /// for 500 within 20 s. A rate of 0: as slowly as it likes, as in Tornado.
+    ///
+    /// A delegate that takes a body over hours, because it streams both ways, turns this off for its request:
+    /// [`HttpConnection::set_body_timeout`](landspout_httputil::HttpConnection::set_body_timeout) with `None`.
+    pub fn min_body_rate(mut self, bytes_per_second: u32, grace: Duration) -> Self {
+        self.params.min_body_rate = bytes_per_second;
+        self.params.body_rate_grace = grace;
+        self
+    }
+
+    /// How many requests a connection may bring; the last answer says `Connection: close`. Default, `None` and 0: no limit, as in
+    /// Node.js and Go: nothing of a connection grows with its requests. nginx has 1,000 (`keepalive_requests`), Apache 100;
+    /// behind a balancer a limit helps to spread long-lived connections again.
+    pub fn max_requests(mut self, limit: impl Into<Option<u32>>) -> Self {
+        self.params.max_requests = limit.into();
         self
     }
 
@@ -217,9 +270,14 @@ impl HttpServerOptions {
         let protocol = self.protocol.unwrap_or(if self.secure { Protocol::Https } else { Protocol::Http });
         let on_stream = {
             let live = live.clone();
+            #[cfg(feature = "tls")]
+            let secure = self.secure;
             move |stream: IoStream, address: PeerAddress| {
-                let connection = Http1ServerConnection::start_serving(stream, context(&address, protocol), &service);
-                live.connections.borrow_mut().insert(connection.id(), connection);
+                let context = context(&address, protocol);
+                #[cfg(feature = "tls")]
+                let context = if secure { with_peer_certificate(context, &stream) } else { context };
+                let connection = Http1ServerConnection::start_serving(stream, context, &service);
+                live.add(connection);
             }
         };
         HttpServer { tcp: self.tcp.on_stream(on_stream), live }
@@ -231,6 +289,13 @@ fn context(address: &PeerAddress, protocol: Protocol) -> RequestContext {
         Some(address) => RequestContext::new(address, protocol),
         None => RequestContext::unix(address.to_string(), protocol),
     }
+}
+
+/// The stream knows the certificate when the handshake is over. It is held weakly, since the connection owns both.
+#[cfg(feature = "tls")]
+fn with_peer_certificate(context: RequestContext, stream: &IoStream) -> RequestContext {
+    let stream = stream.downgrade();
+    context.with_peer_certificate(move || stream.upgrade()?.tls()?.peer_certificates.into_iter().next())
 }
 
 /// A non-blocking HTTP/1.1 server: Tornado's `HTTPServer`.
@@ -377,7 +442,7 @@ impl HttpServer {
 
     /// How many connections are being served.
     pub fn connections(&self) -> usize {
-        self.live.connections.borrow().len()
+        self.live.count()
     }
 
     /// How many connections there are, were taken, and were refused: [`TcpServer::connections`]. Of those that are open some may
@@ -392,20 +457,40 @@ impl HttpServer {
     /// # Cancel safety
     /// The connections are closed at the first poll; dropping the future later only stops waiting.
     pub async fn close_all_connections(&self) {
-        let mut closed: Vec<_> = self.live.connections.borrow().values().cloned().collect();
-        for connection in &closed {
-            connection.close();
-        }
-        poll_fn(|cx| {
-            let live = self.live.connections.borrow();
-            closed.retain(|connection| live.contains_key(&connection.id()));
-            if closed.is_empty() {
-                return Poll::Ready(());
-            }
-            self.live.waiting.borrow_mut().push(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
+        self.live.close_all().await;
+    }
+
+    /// Ends the server in good order: [`stop`](Self::stop)s accepting, lets the requests that are under way finish, and closes at
+    /// `deadline` what is still open then. Returns as soon as no connection is left, and tells how they ended.
+    ///
+    /// - An idle connection is closed at once, one on which nothing came yet in 5 seconds, unless a request comes.
+    /// - A request that is under way, and be it with its first byte, is served. Its answer says `Connection: close`. Where the
+    ///   answer's head is out already, the connection ends behind it, or with the answer to the next request if that was pipelined.
+    ///   Further ones that were pipelined are not served; the client may send them again elsewhere (RFC 9112, section 9.6).
+    /// - A client that doesn't close after its last answer is waited for, for 5 seconds of silence.
+    /// - At the deadline connections are cut as by [`close_all_connections`](Self::close_all_connections).
+    ///
+    /// Streams that were detached from the server belong to whoever has them. The server can listen again, even meanwhile:
+    /// connections that come then have nothing to do with this. A second drain meanwhile waits for the same connections, and
+    /// the earlier deadline counts. Of forked workers each has to drain, say on SIGTERM.
+    ///
+    /// ```no_run
+    /// use landspout_httpserver::HttpServer;
+    /// use landspout_ioloop::IoLoop;
+    /// use std::time::Duration;
+    ///
+    /// async fn end(server: HttpServer) {
+    ///     let drained = server.drain(Duration::from_secs(30)).await;
+    ///     println!("{} connections ended well, {} were cut", drained.finished, drained.cut);
+    ///     IoLoop::current().stop();
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Everything begins with the first poll. Dropping the future later only stops waiting: no deadline cuts then.
+    pub async fn drain(&self, deadline: Duration) -> Drained {
+        self.stop();
+        self.live.drain(deadline).await
     }
 }
 

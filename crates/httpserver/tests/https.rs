@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::*;
 use landspout_httpserver::{HttpHeaders, HttpServerOptions, HttpServerRequest, ServerError, StatusCode};
 use landspout_iostream::{IoStream, Tls};
-use landspout_netutil::{Pem, SslOptions, TlsError};
+use landspout_netutil::{CertReqs, Pem, SslOptions, TlsError};
 use rustls::{ClientConfig, RootCertStore};
 
 const NAME: &str = "foo.example.com";
@@ -56,6 +56,43 @@ fn requests_over_tls() {
         stream.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         stream.read_until_close().await.unwrap();
         assert_eq!(stream.error(), None);
+    });
+}
+
+/// Tornado: `HTTPServerRequest.get_ssl_certificate`.
+#[test]
+fn a_request_tells_the_certificate_of_its_client() {
+    run(async {
+        let provider = || Arc::new(rustls::crypto::ring::default_provider());
+        let shown = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
+        let server = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+        let client = |shows: bool| {
+            let mut options = SslOptions::new().ca_certs(Pem::from_memory(server.cert.pem())).provider(provider());
+            if shows {
+                options = options.certfile(Pem::from_memory(shown.cert.pem()));
+                options = options.keyfile(Pem::from_memory(shown.signing_key.serialize_pem()));
+            }
+            Tls::client(options.client_config().unwrap(), NAME).unwrap()
+        };
+        let options = SslOptions::new()
+            .certfile(Pem::from_memory(server.cert.pem()))
+            .keyfile(Pem::from_memory(server.signing_key.serialize_pem()))
+            .ca_certs(Pem::from_memory(shown.cert.pem()))
+            .cert_reqs(CertReqs::Optional)
+            .provider(provider());
+        let server =
+            HttpServerOptions::new().ssl_options(options).unwrap().callback(async |request: HttpServerRequest| {
+                let certificate = request.peer_certificate().unwrap_or(b"none").to_vec();
+                request.write_response(StatusCode::OK, &HttpHeaders::new(), certificate)
+            });
+        let address = listen(&server);
+        for (shows, expected) in [(true, &shown.cert.der()[..]), (false, b"none")] {
+            let client = Client::new(IoStream::connect_tls(address, client(shows)).await.unwrap());
+            for _ in 0..2 {
+                client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+                assert_eq!(client.response().await.body, expected);
+            }
+        }
     });
 }
 

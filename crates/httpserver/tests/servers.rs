@@ -203,6 +203,121 @@ fn the_idle_timeout_is_an_hour() {
         .unwrap();
 }
 
+/// What a server on the open network does with clients that take their time, without a single option.
+#[test]
+fn the_defaults_end_slow_clients() {
+    let clock = ManualClock::new();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    io_loop
+        .run_sync(async move {
+            let server = HttpServer::new(async |request: HttpServerRequest| {
+                request.write_response(StatusCode::OK, &NONE, vec![b'x'; 16 << 20])
+            });
+            let address = listen(&server);
+            let (silent, head, body, taking) = (connect(address), connect(address), connect(address), connect(address));
+            head.send("GET / HT");
+            body.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na");
+            taking.send(GET);
+            until(|| server.connections() == 4).await;
+            turns(20).await;
+            clock.advance(Duration::from_secs(59));
+            turns(20).await;
+            assert_eq!(server.connections(), 4);
+            clock.advance(Duration::from_secs(1));
+            silent.end().await;
+            assert_eq!(head.response().await.status, 408);
+            assert_eq!(body.response().await.status, 408);
+            for client in [silent, head, body] {
+                client.hang_up();
+            }
+            // Some of the answer may have found room meanwhile: then it has another minute.
+            turns(20).await;
+            clock.advance(Duration::from_secs(60));
+            until(|| server.connections() == 0).await;
+            assert!(taking.cut().await.len() < 16 << 20);
+        })
+        .unwrap();
+}
+
+#[test]
+fn every_limit_can_be_turned_off() {
+    let clock = ManualClock::new();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    io_loop
+        .run_sync(async move {
+            let options = HttpServerOptions::new()
+                .first_byte_timeout(None)
+                .head_timeout(Duration::ZERO)
+                .idle_connection_timeout(None)
+                .body_timeout(Duration::ZERO)
+                .min_body_rate(0, Duration::ZERO)
+                .max_requests(0)
+                .send_timeout(None)
+                .max_connections_per_peer(0);
+            let client = client_of(&echo(options));
+            let day = Duration::from_secs(86_400);
+            for _ in 0..2 {
+                for part in ["POST / HT", "TP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n", "a"] {
+                    turns(20).await;
+                    clock.advance(day);
+                    turns(20).await;
+                    client.send(part);
+                }
+                turns(20).await;
+                clock.advance(day);
+                client.send("b");
+                assert_eq!(client.response().await.text(), "POST / 2");
+            }
+        })
+        .unwrap();
+}
+
+#[test]
+fn requests_and_connections_have_their_limits() {
+    run(async {
+        let server = echo(HttpServerOptions::new().max_requests(2).max_connections_per_peer(2));
+        let address = listen(&server);
+        let (one, other) = (connect(address), connect(address));
+        assert_eq!(one.get("/").await.field("connection"), None);
+        assert_eq!(other.get("/").await.field("connection"), None);
+        connect(address).end().await;
+        let counts = server.connection_counts();
+        assert_eq!((counts.open, counts.accepted, counts.refused_per_peer, server.connections()), (2, 3, 1, 2));
+        assert_eq!(one.get("/").await.field("connection"), Some("close"));
+        one.end().await;
+        one.hang_up();
+        until(|| server.connections() == 1).await;
+        assert_eq!(connect(address).get("/").await.status, 200);
+    });
+}
+
+/// A callback has its request when that is complete: what it sets then is for nobody, and above all not for the next one.
+#[test]
+fn a_callbacks_limits_are_not_those_of_the_next_request() {
+    let clock = ManualClock::new();
+    let io_loop = IoLoop::with_clock(clock.clone());
+    io_loop
+        .run_sync(async move {
+            let options = HttpServerOptions::new().max_body_size(10).body_timeout(Duration::from_secs(20));
+            let server = options.callback(async |request: HttpServerRequest| {
+                request.connection().set_max_body_size(1);
+                request.connection().set_body_timeout(Some(Duration::from_secs(1)));
+                request.write_response(StatusCode::OK, &NONE, request.body())
+            });
+            let client = client_of(&server);
+            for _ in 0..2 {
+                client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234");
+                turns(20).await;
+                clock.advance(Duration::from_secs(19));
+                client.send("56789");
+                assert_eq!(client.response().await.text(), "0123456789");
+            }
+            client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n");
+            assert_eq!(client.response().await.status, 413);
+        })
+        .unwrap();
+}
+
 /// ManualProtocolTest.test_manual_protocol
 #[test]
 fn the_protocol_can_be_told() {

@@ -6,7 +6,6 @@
 use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::rc::Rc;
 
 /// The scheme by which a request came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -45,8 +44,14 @@ pub struct RequestContext {
     /// What the connection is, to go back to.
     own_protocol: Protocol,
     overridden: Cell<bool>,
-    /// Set once the handshake is over, which is later than the context is made.
-    peer_certificate: OnceCell<Rc<[u8]>>,
+    /// Boxed, as most connections have none.
+    peer_certificate: Option<Box<PeerCertificate>>,
+}
+
+/// It is known when the handshake is over, which is later than the context is made, and few ask for it.
+struct PeerCertificate {
+    source: Box<dyn Fn() -> Option<Vec<u8>>>,
+    known: OnceCell<Vec<u8>>,
 }
 
 enum Peer {
@@ -73,8 +78,16 @@ impl RequestContext {
             protocol: Cell::new(protocol),
             own_protocol: protocol,
             overridden: Cell::new(false),
-            peer_certificate: OnceCell::new(),
+            peer_certificate: None,
         }
+    }
+
+    /// The same with the peer's certificate, DER-encoded, from a function that is called when somebody asks for it, until it
+    /// gives one.
+    #[must_use]
+    pub fn with_peer_certificate(mut self, source: impl Fn() -> Option<Vec<u8>> + 'static) -> Self {
+        self.peer_certificate = Some(Box::new(PeerCertificate { source: Box::new(source), known: OnceCell::new() }));
+        self
     }
 
     /// The address of the socket's other end; `None` for a Unix socket. No proxy header changes it.
@@ -140,15 +153,17 @@ impl RequestContext {
         self.own_protocol
     }
 
-    /// The certificate that the peer showed in the TLS handshake, DER-encoded.
+    /// The certificate that the peer showed in the TLS handshake, DER-encoded; `None` if it showed none.
+    ///
+    /// The connection is asked the first time, so that time has to be before it is closed.
     #[doc(alias = "get_ssl_certificate")]
     pub fn peer_certificate(&self) -> Option<&[u8]> {
-        self.peer_certificate.get().map(|der| &**der)
-    }
-
-    /// Notes the peer's certificate (DER). The first one stays.
-    pub fn set_peer_certificate(&self, der: impl Into<Rc<[u8]>>) {
-        let _ = self.peer_certificate.set(der.into());
+        let certificate = self.peer_certificate.as_ref()?;
+        if certificate.known.get().is_none() {
+            // Whoever asks the source once more from within it comes first.
+            let _ = certificate.known.set((certificate.source)()?);
+        }
+        certificate.known.get().map(Vec::as_slice)
     }
 }
 

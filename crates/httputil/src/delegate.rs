@@ -4,6 +4,7 @@
 //! and awaited call by call; the writing side (`HttpConnection`) is one trait object that can be kept and used later, from
 //! another task of the same thread.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -86,7 +87,7 @@ pub trait HttpServerConnectionDelegate {
     /// A request begins: its head is there. The answer leaves through `request_conn`, which may outlive the delegate.
     fn start_request(&self, server_conn: ServerConnectionId, request_conn: Rc<dyn HttpConnection>) -> Self::Delegate;
 
-    /// The connection was closed. No request of it follows.
+    /// The connection was closed, or left HTTP by `detach`. No request of it follows.
     fn on_close(&self, server_conn: ServerConnectionId) {
         let _ = server_conn;
     }
@@ -182,7 +183,7 @@ pub trait HttpConnection {
     /// There is one slot. While the request is still being received, `HttpMessageDelegate::on_connection_close` is called too.
     fn set_close_callback(&self, callback: Option<Box<dyn FnOnce()>>);
 
-    /// How long the whole body of this request may take from now on; `None` for no limit. Only this request's.
+    /// How long the whole body of this request may take from now on; `None` for no limit, of its pace neither. Only this request's.
     fn set_body_timeout(&self, timeout: Option<Duration>);
 
     /// How many bytes the body of this request may have. Only this request's; use it in `headers_received`.
@@ -193,6 +194,12 @@ pub trait HttpConnection {
 
     /// Who is at the other end.
     fn context(&self) -> &RequestContext;
+
+    /// The connection by its own type, for what only some kinds can do: `Detach` of `landspout-http1connection` looks here for an
+    /// `Http1Connection`. A wrapper passes the call on to what it wraps. Default: nothing.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
 }
 
 impl dyn HttpConnection + '_ {

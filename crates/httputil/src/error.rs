@@ -229,7 +229,8 @@ pub enum HttpOutputError {
     HeadersNotSent,
     /// Something after the end.
     AlreadyFinished,
-    /// A body where none may be: in answer to HEAD, or with status 1xx, 204 or 304 (RFC 9110, section 6.4.1).
+    /// A body where none may be: in answer to HEAD, or with status 1xx, 204 or 304 (RFC 9110, section 6.4.1); in a request
+    /// whose head announced none, or with CONNECT or TRACE.
     BodyNotAllowed,
     /// More body bytes than the `Content-Length` promises.
     BodyTooLong {
@@ -256,6 +257,15 @@ pub enum HttpOutputError {
     InvalidReason,
     /// A status that can't be sent here; 101 without an upgrade, for instance.
     InvalidStatus(u16),
+    /// A request target with forbidden characters, in none of the four forms, or in one that doesn't go with the method (RFC
+    /// 9112, section 3.2); holds it, shortened.
+    InvalidTarget(String),
+    /// A request without `Host`, with several, with an invalid one, or with another than its target names (RFC 9112, section
+    /// 3.2); holds the first, shortened.
+    InvalidHost(String),
+    /// A request with another expectation than `100-continue`, or with that and no body (RFC 9110, section 10.1.1); holds it,
+    /// shortened.
+    InvalidExpect(String),
 }
 
 impl fmt::Display for HttpOutputError {
@@ -279,6 +289,9 @@ impl fmt::Display for HttpOutputError {
             Self::Header(_) => f.write_str("malformed header field"),
             Self::InvalidReason => f.write_str("invalid reason phrase"),
             Self::InvalidStatus(code) => write!(f, "status {code} can't be sent here"),
+            Self::InvalidTarget(target) => write!(f, "invalid request target {target:?}"),
+            Self::InvalidHost(host) => write!(f, "a request needs one valid Host, not {host:?}"),
+            Self::InvalidExpect(value) => write!(f, "the expectation {value:?} can't be sent here"),
         }
     }
 }

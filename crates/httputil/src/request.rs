@@ -276,7 +276,7 @@ impl HttpServerRequest {
         self.connection.elapsed()
     }
 
-    /// The certificate that the client showed, DER-encoded.
+    /// The certificate that the client showed, DER-encoded: [`RequestContext::peer_certificate`].
     #[doc(alias = "get_ssl_certificate")]
     pub fn peer_certificate(&self) -> Option<&[u8]> {
         self.connection.context().peer_certificate()

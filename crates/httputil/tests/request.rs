@@ -1,6 +1,6 @@
 //! `HttpServerRequest`: Tornado's cases (HTTPServerRequestTest, HTTPServerTest), then our own; and the context.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -222,8 +222,7 @@ fn several_cookie_fields_count_as_one() {
 
 #[test]
 fn the_connection_tells_the_rest() {
-    let context = RequestContext::new(peer(), Protocol::Https);
-    context.set_peer_certificate(&b"der"[..]);
+    let context = RequestContext::new(peer(), Protocol::Https).with_peer_certificate(|| Some(b"der".to_vec()));
     let connection = Recorder::new(context);
     let id = ServerConnectionId::new();
     let line = RequestStartLine::new(Method::GET, "/", Version::HTTP_11);
@@ -235,6 +234,23 @@ fn the_connection_tells_the_rest() {
     assert_eq!(request.server_connection(), id);
     request.write_response(StatusCode::OK, &HttpHeaders::from_static(&[("A", "b")]), "body").unwrap();
     assert_eq!(*connection.written.borrow(), ["response HTTP/1.1 200 OK 1 4"]);
+}
+
+/// It is there when the handshake is over; until then it is asked for again, and then never more.
+#[test]
+fn the_certificate_is_fetched_when_it_is_asked_for() {
+    let asked = Rc::new(Cell::new(0));
+    let count = asked.clone();
+    let context = RequestContext::new(peer(), Protocol::Https).with_peer_certificate(move || {
+        count.set(count.get() + 1);
+        (count.get() > 1).then(|| b"der".to_vec())
+    });
+    assert_eq!(asked.get(), 0);
+    assert_eq!(context.peer_certificate(), None);
+    assert_eq!(context.peer_certificate(), Some(&b"der"[..]));
+    assert_eq!(context.peer_certificate(), Some(&b"der"[..]));
+    assert_eq!(asked.get(), 2);
+    assert_eq!(RequestContext::new(peer(), Protocol::Https).peer_certificate(), None);
 }
 
 #[test]

@@ -597,6 +597,12 @@ impl IoStream {
     pub fn wake_on_event(&self, cx: &mut Context<'_>) {
         self.inner.registration.wake_on_read(cx);
     }
+
+    /// Wakes the task that [`poll_fill`](Self::poll_fill) or [`wake_on_event`](Self::wake_on_event) has noted, and forgets it:
+    /// somebody else goes on reading.
+    pub fn wake_reader(&self) {
+        self.inner.registration.wake_reader();
+    }
 }
 
 impl Drop for IoStream {

@@ -7,6 +7,9 @@
 //! close-on-exec, ready for any reactor, for a thread with [`set_nonblocking(false)`](std::net::TcpListener::set_nonblocking),
 //! or for forked children.
 //!
+//! Servers behind proxies say with [`TrustedPeers`] which of them they believe, and [`ProxyHeader`] reads what these say in the
+//! PROXY protocol.
+//!
 //! With the feature `resolver`, a `Resolver` finds the addresses of a host without stopping the loop.
 //! With the feature `tls`, `SslOptions` makes rustls' configurations out of PEM files.
 //!
@@ -64,10 +67,12 @@ mod bind;
 mod error;
 mod ip;
 mod listener;
+mod proxy_protocol;
 #[cfg(feature = "resolver")]
 mod resolver;
 #[cfg(feature = "tls")]
 mod tls;
+mod trusted;
 mod unix;
 
 #[cfg(feature = "ioloop")]
@@ -76,6 +81,7 @@ pub use bind::{AddressFamily, BindOptions, DEFAULT_BACKLOG, bind_sockets};
 pub use error::BindError;
 pub use ip::is_valid_ip;
 pub use listener::{Connection, Listener, PeerAddress};
+pub use proxy_protocol::{ProxyHeader, ProxyHeaderError};
 #[cfg(feature = "resolver")]
 pub use resolver::{BlockingResolver, OverrideResolver, ResolveError, ResolveFuture, Resolver, ThreadedResolver};
 #[cfg(feature = "tls")]
@@ -83,6 +89,7 @@ pub use tls::{
     CertReqs, ClientConfig, Pem, PemOrigin, ReloadableServerConfig, ServerConfig, SniCertificate, SslOptions, TlsError,
     TlsVersion,
 };
+pub use trusted::{IpNetwork, ParseNetworkError, TrustedPeers};
 pub use unix::{UnixBindOptions, bind_unix_socket};
 
 /// Its examples are tests too.

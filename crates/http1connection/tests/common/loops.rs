@@ -95,6 +95,11 @@ impl Gate {
         .await;
     }
 
+    /// How many have come to wait; those that were woken for something else count again.
+    pub fn waiters(&self) -> usize {
+        self.0.1.borrow().len()
+    }
+
     /// Somebody has come to wait.
     pub fn is_waited_for(&self) -> bool {
         !self.0.1.borrow().is_empty()
