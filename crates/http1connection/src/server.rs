@@ -216,6 +216,10 @@ where
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+        // Who had the stream before, to read the header of the PROXY protocol for instance, may have left bytes in it.
+        if matches!(self.phase, Phase::Fresh) && !self.link.stream.with_buffered(<[u8]>::is_empty) {
+            return Poll::Ready(None);
+        }
         match self.link.stream.poll_fill(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(None),
             Poll::Ready(Err(_)) => Poll::Ready(Some(Outcome::Cut)),

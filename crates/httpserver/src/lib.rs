@@ -54,7 +54,7 @@ pub use landspout_httputil::{
     HttpServerConnectionDelegate, HttpServerRequest, Method, Protocol, RequestContext, RequestStartLine,
     ResponseStartLine, ServerConnectionId, StatusCode, Version,
 };
-pub use landspout_tcpserver::{ConnectionCounts, ServerError};
+pub use landspout_tcpserver::{ConnectionCounts, ProxyProtocol, ServerError};
 pub use live::Drained;
 pub use server::{HttpServer, HttpServerOptions};
 

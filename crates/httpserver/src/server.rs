@@ -12,7 +12,7 @@ use landspout_netutil::{BindOptions, Listener, PeerAddress};
 #[cfg(feature = "tls")]
 use landspout_netutil::{ReloadableServerConfig, TlsError};
 use landspout_process::ForkOptions;
-use landspout_tcpserver::{ConnectionCounts, ServerError, TcpServer, TcpServerOptions};
+use landspout_tcpserver::{ConnectionCounts, ProxyProtocol, ServerError, TcpServer, TcpServerOptions};
 
 use crate::adapter::{CallbackDelegate, CallbackResult, ServerDelegate, XHeadersDelegate};
 use crate::live::{Drained, LiveConnections};
@@ -242,6 +242,17 @@ impl HttpServerOptions {
     /// [`TcpServerOptions::max_connections_per_peer`]. Default: no limit. Not for a server behind a proxy, whose peer that is.
     pub fn max_connections_per_peer(mut self, limit: impl Into<Option<usize>>) -> Self {
         self.tcp = self.tcp.max_connections_per_peer(limit);
+        self
+    }
+
+    /// Takes the addresses of clients from the proxies before this server, by the PROXY protocol, which comes before TLS:
+    /// [`TcpServerOptions::proxy_protocol`]. The address of a request's context is then the client's, and whether
+    /// [`xheaders`](Self::xheaders) are believed is decided by that one, too.
+    ///
+    /// For proxies that forward connections as they are (HAProxy's `mode tcp`, a cloud's balancer). One that sends the requests of
+    /// several clients by one connection has to tell by headers.
+    pub fn proxy_protocol(mut self, protocol: impl Into<Option<ProxyProtocol>>) -> Self {
+        self.tcp = self.tcp.proxy_protocol(protocol);
         self
     }
 
@@ -490,6 +501,7 @@ impl HttpServer {
     /// Everything begins with the first poll. Dropping the future later only stops waiting: no deadline cuts then.
     pub async fn drain(&self, deadline: Duration) -> Drained {
         self.stop();
+        self.tcp.close_arriving();
         self.live.drain(deadline).await
     }
 }

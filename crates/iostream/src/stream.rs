@@ -307,7 +307,8 @@ impl IoStream {
     ///
     /// # Errors
     /// [`StreamError::NotIdle`] while a read waits, and when bytes are unread or unsent (await the last
-    /// [`write`](Self::write) before): they would be taken for what they are not. The stream stays as it was.
+    /// [`write`](Self::write) before): they would be taken for what they are not, unless
+    /// [`Tls::take_unread`] says what the unread ones are. The stream stays as it was.
     /// [`StreamError::Closed`] when the handshake fails, with the cause.
     ///
     /// # Cancel safety
@@ -328,8 +329,11 @@ impl IoStream {
     pub fn begin_tls(&self, tls: Tls) -> Result<(), StreamError> {
         match tls.side.connection() {
             Ok(connection) => {
-                let layer = |below| Box::new(TlsTransport::new(below, connection)) as Box<dyn Transport>;
-                self.add_layer(layer, tls.handshake_timeout)
+                self.inner.check_idle(tls.take_unread)?;
+                let unread = self.take_buffered(usize::MAX).into();
+                let layer = |below| Box::new(TlsTransport::new(below, connection, unread)) as Box<dyn Transport>;
+                self.inner.secure(layer, tls.handshake_timeout);
+                Ok(())
             }
             Err(failure) => {
                 self.inner.close_with(Some(CloseCause::Tls(failure)));
@@ -582,7 +586,7 @@ impl IoStream {
         layer: impl FnOnce(Box<dyn Transport>) -> Box<dyn Transport>,
         handshake_timeout: Duration,
     ) -> Result<(), StreamError> {
-        self.inner.check_idle()?;
+        self.inner.check_idle(false)?;
         self.inner.secure(layer, handshake_timeout);
         Ok(())
     }

@@ -620,3 +620,27 @@ fn early_data_is_not_taken() {
         });
     }
 }
+
+/// Something plain that TLS follows without a pause: the PROXY protocol does that.
+#[test]
+fn unread_bytes_may_be_the_beginning_of_the_handshake() {
+    run(async {
+        let (server_side, client_side) = plain();
+        client_side.write(b"plain\n").unwrap().await.unwrap();
+        client_side.begin_tls(client()).unwrap();
+        assert_eq!(server_side.read_until(b"\n", None).await.unwrap(), &b"plain\n"[..]);
+        assert!(server_side.with_buffered(|unread| unread.starts_with(b"\x16\x03")), "a handshake's record");
+        assert_eq!(server_side.begin_tls(server()), Err(StreamError::NotIdle), "unless it is asked for");
+        server_side.start_tls(server().take_unread(true)).await.unwrap();
+        client_side.write(b"secret\n").unwrap();
+        assert_eq!(server_side.read_until(b"\n", None).await.unwrap(), &b"secret\n"[..]);
+        assert!(server_side.tls().is_some() && client_side.tls().is_some());
+    });
+    // What isn't the beginning of one fails it.
+    run(async {
+        let (server_side, socket) = with_socket();
+        (&socket).write_all(b"plain\nand more of it\n").unwrap();
+        server_side.read_until(b"\n", None).await.unwrap();
+        failure(server_side.start_tls(server().take_unread(true)).await);
+    });
+}

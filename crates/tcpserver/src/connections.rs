@@ -1,6 +1,7 @@
 //! The connections of a server: how many there are, how many there may be, and how they end together.
 
-use std::cell::{Cell, RefCell};
+use std::borrow::Borrow;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -8,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use landspout_iostream::{IoStream, WeakIoStream};
 use landspout_netutil::{AcceptHandler, PeerAddress};
 
-use crate::peers::Peers;
+use crate::peers::{Peers, Place};
 
 /// What a server has seen. See [`TcpServer::connections`](crate::TcpServer::connections).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,6 +25,17 @@ pub struct ConnectionCounts {
     /// Those of them that were closed at once, since their peer had
     /// [`max_connections_per_peer`](crate::TcpServerOptions::max_connections_per_peer) open.
     pub refused_per_peer: u64,
+    /// Those of them that were closed because of the [`proxy_protocol`](crate::TcpServerOptions::proxy_protocol): their peer was
+    /// no trusted proxy, or sent no header, or not in time.
+    pub refused_proxy_protocol: u64,
+}
+
+/// A connection whose client is known later: a proxy will tell.
+pub(crate) type Arrival = Rc<Arriving>;
+
+pub(crate) struct Arriving {
+    number: u64,
+    place: OnceCell<Place>,
 }
 
 /// What a stream's transport calls when its descriptor is closed.
@@ -35,6 +47,7 @@ pub(crate) struct Connections {
     accepted: Cell<u64>,
     refused: Cell<u64>,
     refused_per_peer: Cell<u64>,
+    refused_proxy_protocol: Cell<u64>,
     /// For a server that has a limit for each of them.
     peers: Option<Peers>,
     accepting: RefCell<Vec<AcceptHandler>>,
@@ -43,6 +56,8 @@ pub(crate) struct Connections {
     list: bool,
     /// By number of acceptance.
     listed: RefCell<HashMap<u64, WeakIoStream>>,
+    /// Likewise, those whose client is not known yet.
+    arriving: RefCell<HashMap<u64, WeakIoStream>>,
     /// Who waits for `open` to reach 0.
     draining: RefCell<Vec<Waker>>,
 }
@@ -65,11 +80,13 @@ impl Connections {
                 accepted: Cell::new(0),
                 refused: Cell::new(0),
                 refused_per_peer: Cell::new(0),
+                refused_proxy_protocol: Cell::new(0),
                 peers: per_peer.map(Peers::new),
                 accepting: RefCell::default(),
                 closed,
                 list,
                 listed: RefCell::default(),
+                arriving: RefCell::default(),
                 draining: RefCell::default(),
             }
         })
@@ -81,6 +98,7 @@ impl Connections {
             accepted: self.accepted.get(),
             refused: self.refused.get(),
             refused_per_peer: self.refused_per_peer.get(),
+            refused_proxy_protocol: self.refused_proxy_protocol.get(),
         }
     }
 
@@ -100,54 +118,113 @@ impl Connections {
 
     /// One more; gives what its stream calls at its end. `None`: its peer has enough of them.
     pub(crate) fn accepted(self: &Rc<Self>, address: &PeerAddress) -> Option<Closed> {
-        let number = self.accepted.get();
-        self.accepted.set(number + 1);
+        let number = self.next_number();
         let closed = match &self.closed {
             Some(closed) => closed.clone(),
-            None => self.told_apart(number, address)?,
+            None => {
+                let arriving = Arriving { number, place: OnceCell::new() };
+                if !self.take_place(&arriving, address) {
+                    return None;
+                }
+                self.told_apart(arriving)
+            }
         };
+        self.one_opened();
+        Some(closed)
+    }
+
+    /// One more, of a proxy: it counts for nobody until its client is known, who then takes its place.
+    pub(crate) fn accepted_from_proxy(self: &Rc<Self>) -> (Closed, Arrival) {
+        let arrival = Rc::new(Arriving { number: self.next_number(), place: OnceCell::new() });
+        self.one_opened();
+        (self.told_apart(arrival.clone()), arrival)
+    }
+
+    fn next_number(&self) -> u64 {
+        self.accepted.replace(self.accepted.get() + 1)
+    }
+
+    fn one_opened(&self) {
         self.open.set(self.open.get() + 1);
         if self.open.get() >= self.limit {
             self.accepting.borrow().iter().for_each(AcceptHandler::pause);
         }
-        Some(closed)
+    }
+
+    /// Finds a place for a connection among those of its peer. False: there is none.
+    pub(crate) fn take_place(&self, arriving: &Arriving, address: &PeerAddress) -> bool {
+        let Some(peers) = &self.peers else { return true };
+        match peers.take(address) {
+            Some(place) => arriving.place.set(place).is_ok(),
+            None => {
+                self.refused_per_peer.set(self.refused_per_peer.get() + 1);
+                false
+            }
+        }
     }
 
     /// A hook for a single connection.
-    fn told_apart(self: &Rc<Self>, number: u64, address: &PeerAddress) -> Option<Closed> {
-        let place = match &self.peers {
-            Some(peers) => match peers.take(address) {
-                Some(place) => Some(place),
-                None => {
-                    self.refused_per_peer.set(self.refused_per_peer.get() + 1);
-                    return None;
-                }
-            },
-            None => None,
-        };
+    fn told_apart(self: &Rc<Self>, arrival: impl Borrow<Arriving> + 'static) -> Closed {
         let connections = Rc::downgrade(self);
-        Some(Rc::new(move || {
+        Rc::new(move || {
             let Some(connections) = connections.upgrade() else { return };
-            if connections.list {
-                let listed = connections.listed.borrow_mut().remove(&number);
-                drop(listed);
-            }
-            if let (Some(peers), Some(place)) = (&connections.peers, &place) {
+            let arrival: &Arriving = arrival.borrow();
+            let listed = connections.listed.borrow_mut().remove(&arrival.number);
+            drop(listed);
+            connections.forget_arriving(arrival);
+            if let (Some(peers), Some(place)) = (&connections.peers, arrival.place.get()) {
                 peers.give_back(place);
             }
             connections.one_closed();
-        }))
+        })
+    }
+
+    /// The connection waits to hear of its client.
+    pub(crate) fn arriving(&self, arrival: &Arriving, stream: &IoStream) {
+        self.arriving.borrow_mut().insert(arrival.number, stream.downgrade());
+    }
+
+    /// It has heard.
+    pub(crate) fn arrived(&self, arrival: &Arriving, stream: &IoStream) {
+        self.forget_arriving(arrival);
+        self.enlist(arrival.number, stream);
+    }
+
+    fn forget_arriving(&self, arrival: &Arriving) {
+        let waited = self.arriving.borrow_mut().remove(&arrival.number);
+        drop(waited);
+    }
+
+    /// Closes those that wait to hear of their clients.
+    pub(crate) fn close_arriving(&self) {
+        let arriving: Vec<_> = self.arriving.borrow().values().filter_map(WeakIoStream::upgrade).collect();
+        arriving.iter().for_each(IoStream::close);
     }
 
     /// The connection that was accepted last has its stream.
     pub(crate) fn opened(&self, stream: &IoStream) {
+        self.enlist(self.accepted.get() - 1, stream);
+    }
+
+    fn enlist(&self, number: u64, stream: &IoStream) {
         if self.list && !stream.closed() {
-            self.listed.borrow_mut().insert(self.accepted.get() - 1, stream.downgrade());
+            self.listed.borrow_mut().insert(number, stream.downgrade());
         }
     }
 
     pub(crate) fn refused(&self) {
         self.refused.set(self.refused.get() + 1);
+    }
+
+    /// Not a proxy, or none that does as it should.
+    pub(crate) fn refused_proxy_protocol(&self) {
+        self.refused_proxy_protocol.set(self.refused_proxy_protocol.get() + 1);
+    }
+
+    /// A connection that is refused before it has a stream.
+    pub(crate) fn refused_at_once(&self) {
+        self.next_number();
+        self.refused_proxy_protocol();
     }
 
     fn one_closed(&self) {

@@ -33,6 +33,9 @@
 //! [`send_timeout`](TcpServerOptions::send_timeout) those who take nothing of what is sent. [`TcpServer::connections`] tells how many
 //! there are. [`TcpServer::drain`] stops accepting, waits for the connections to end, and cuts those that don't in time.
 //!
+//! # Behind a proxy
+//! [`TcpServerOptions::proxy_protocol`] takes the addresses of clients from trusted proxies that speak the PROXY protocol.
+//!
 //! # Differences from Tornado
 //! - A handler that fails has its stream closed (Tornado leaves it open).
 //! - `handle_stream` is a trait's method, or an async closure, instead of a method to override.
@@ -44,6 +47,7 @@
 //! - A handshake has a deadline of 60 seconds; in Tornado a silent client may stay as long as it likes (issue 2373).
 //! - A server knows its connections: it counts them, can have a limit for all (Tornado issue 2860) and one for each peer, and `drain` ends it without cutting
 //!   those that are served in time (issue 1791).
+//! - The PROXY protocol is understood, versions 1 and 2 (Tornado issue 2492).
 #![forbid(unsafe_code)]
 
 mod connections;
@@ -51,6 +55,7 @@ mod error;
 mod handler;
 mod options;
 mod peers;
+mod proxy_protocol;
 mod server;
 mod threads;
 
@@ -58,6 +63,7 @@ pub use connections::ConnectionCounts;
 pub use error::ServerError;
 pub use handler::{BoxError, HandleStream, HandlerResult};
 pub use options::TcpServerOptions;
+pub use proxy_protocol::ProxyProtocol;
 pub use server::TcpServer;
 pub use threads::{ServerThreads, start_threads};
 

@@ -15,6 +15,7 @@ use crate::connections::Connections;
 #[cfg(feature = "tls")]
 use crate::error::ServerError;
 use crate::handler::{self, HandleStream};
+use crate::proxy_protocol::ProxyProtocol;
 use crate::server::{Inner, OnStream, TcpServer};
 
 /// What the streams of a server may keep unsent, unless told otherwise: 100 MiB, as much as they may keep unread.
@@ -40,6 +41,7 @@ pub struct TcpServerOptions {
     streams: StreamOptions,
     max_connections: usize,
     max_connections_per_peer: Option<usize>,
+    proxy_protocol: Option<ProxyProtocol>,
     #[cfg(feature = "tls")]
     tls: Option<ReloadableServerConfig>,
     #[cfg(feature = "tls")]
@@ -52,6 +54,7 @@ impl Default for TcpServerOptions {
             streams: StreamOptions::new().max_write_buffer_size(MAX_WRITE_BUFFER_SIZE),
             max_connections: usize::MAX,
             max_connections_per_peer: None,
+            proxy_protocol: None,
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "tls")]
@@ -117,6 +120,13 @@ impl TcpServerOptions {
         self
     }
 
+    /// Takes the addresses of clients from the proxies before this server, by the PROXY protocol, and closes the connections of
+    /// all others. Default, `None`: there is no proxy, or none that speaks it.
+    pub fn proxy_protocol(mut self, protocol: impl Into<Option<ProxyProtocol>>) -> Self {
+        self.proxy_protocol = protocol.into();
+        self
+    }
+
     /// Serves TLS: with netutil's `SslOptions`, which are checked here and now, or a ready-made configuration of rustls. The
     /// handler is called before the handshake is done, and may read and write at once; to ask the stream about it, await
     /// [`wait_for_handshake`](IoStream::wait_for_handshake).
@@ -159,6 +169,7 @@ impl TcpServerOptions {
         TcpServer::from_inner(Inner {
             on_stream,
             streams: self.streams,
+            proxy_protocol: self.proxy_protocol,
             #[cfg(feature = "tls")]
             tls: self.tls.map(|config| (config, self.handshake_timeout)),
             connections: Connections::new(self.max_connections, list, self.max_connections_per_peer),

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use landspout_ioloop::with_timeout;
+use landspout_ioloop::{IoLoop, with_timeout};
 #[cfg(feature = "tls")]
 use landspout_iostream::Tls;
 use landspout_iostream::{IoStream, StreamOptions};
@@ -19,10 +19,11 @@ use landspout_netutil::ReloadableServerConfig;
 use landspout_netutil::{AcceptOptions, BindOptions, Connection, Listener, PeerAddress, SHARED_ACCEPT_BATCH};
 use landspout_process::{ForkOptions, task_id};
 
-use crate::connections::{Closed, ConnectionCounts, Connections};
+use crate::connections::{Arrival, Closed, ConnectionCounts, Connections};
 use crate::error::ServerError;
 use crate::handler::HandleStream;
 use crate::options::TcpServerOptions;
+use crate::proxy_protocol::{Judgement, NoHeader, ProxyProtocol};
 
 /// A TCP server on one thread or many processes: Tornado's `TCPServer`.
 ///
@@ -74,6 +75,7 @@ pub(crate) struct Inner {
     pub(crate) streams: StreamOptions,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<(ReloadableServerConfig, Duration)>,
+    pub(crate) proxy_protocol: Option<ProxyProtocol>,
     pub(crate) connections: Rc<Connections>,
     /// Bound by `bind`, waiting for `start`.
     pub(crate) pending: RefCell<Vec<Listener>>,
@@ -214,17 +216,28 @@ impl TcpServer {
     /// [`stop`](Self::stop)s, waits until every connection is closed, and closes those that are still open after `deadline`. Tells
     /// how many these were. Handlers see a closed stream then.
     ///
+    /// Connections of proxies that have not said for whom they are are closed at once, as by
+    /// [`close_arriving`](Self::close_arriving).
+    ///
     /// Of a server made by [`on_stream`](TcpServerOptions::on_stream) it can't close them; they are left to whoever got them.
     ///
     /// # Cancel safety
     /// Dropping the future stops waiting; the server stays stopped.
     pub async fn drain(&self, deadline: Duration) -> usize {
         self.stop();
+        self.close_arriving();
         let connections = &self.inner.connections;
         match with_timeout(deadline, poll_fn(|cx| connections.poll_none_open(cx))).await {
             Ok(()) => 0,
             Err(_) => connections.cut(),
         }
+    }
+
+    /// Closes the connections that nobody has got yet, since the header of the
+    /// [`proxy_protocol`](TcpServerOptions::proxy_protocol) has not come. A part of every orderly end: there is nothing of
+    /// theirs to finish.
+    pub fn close_arriving(&self) {
+        self.inner.connections.close_arriving();
     }
 
     /// How many connections there are, were taken, and could not be served.
@@ -270,35 +283,98 @@ impl TcpServer {
 }
 
 impl Inner {
-    fn accepted(&self, connection: Connection, address: PeerAddress) {
+    fn accepted(self: &Rc<Self>, connection: Connection, address: PeerAddress) {
+        match &self.proxy_protocol {
+            None => self.serve(connection, address),
+            Some(protocol) => match protocol.judge(&address) {
+                Judgement::Serve => self.serve(connection, address),
+                Judgement::ExpectHeader => self.expect_header(connection, address),
+                Judgement::Refuse => {
+                    // As below: anybody may cause it.
+                    tracing::debug!("{address} is no trusted proxy");
+                    self.connections.refused_at_once();
+                }
+            },
+        }
+    }
+
+    fn serve(&self, connection: Connection, address: PeerAddress) {
         let Some(closed) = self.connections.accepted(&address) else {
             // A flood of them shall not be one of log lines, too.
             tracing::debug!("{address} has as many connections as a peer may have");
             return;
         };
-        match self.stream(connection, closed) {
-            Ok(stream) => {
-                self.connections.opened(&stream);
-                (self.on_stream)(stream, address);
+        let stream = self.stream(connection, closed).and_then(|stream| {
+            self.secure(&stream)?;
+            Ok(stream)
+        });
+        if let Some(stream) = self.or_lost(stream, &address) {
+            self.connections.opened(&stream);
+            (self.on_stream)(stream, address);
+        }
+    }
+
+    /// A connection of a proxy, which will say whose it is.
+    fn expect_header(self: &Rc<Self>, connection: Connection, proxy: PeerAddress) {
+        let (closed, arrival) = self.connections.accepted_from_proxy();
+        let Some(stream) = self.or_lost(self.stream(connection, closed), &proxy) else { return };
+        self.connections.arriving(&arrival, &stream);
+        let inner = self.clone();
+        IoLoop::current().spawn(async move { inner.arrive(stream, proxy, &arrival).await });
+    }
+
+    async fn arrive(&self, stream: IoStream, proxy: PeerAddress, arrival: &Arrival) {
+        let Some(protocol) = &self.proxy_protocol else { return };
+        let header = match protocol.header(&stream).await {
+            Ok(header) => header,
+            Err(problem) => {
+                match problem {
+                    NoHeader::Nothing => tracing::debug!("{proxy}: {problem}"),
+                    _ => {
+                        tracing::info!("closing a connection of {proxy}: {problem}");
+                        self.connections.refused_proxy_protocol();
+                    }
+                }
+                return stream.close();
             }
-            // The poller is out of memory or watches: this connection is lost, the next may not be.
-            Err(error) => {
-                self.connections.refused();
-                tracing::warn!("cannot serve the connection of {address}: {error}");
-            }
+        };
+        let address = header.source.map_or(proxy, PeerAddress::Inet);
+        if !self.connections.take_place(arrival, &address) {
+            tracing::debug!("{address} has as many connections as a peer may have");
+            return stream.close();
+        }
+        if self.or_lost(self.secure(&stream), &address).is_some() {
+            self.connections.arrived(arrival, &stream);
+            (self.on_stream)(stream, address);
         }
     }
 
     fn stream(&self, connection: Connection, closed: Closed) -> io::Result<IoStream> {
-        let stream = match connection {
-            Connection::Tcp(socket) => IoStream::from_accepted_tcp(socket, self.streams, closed)?,
-            Connection::Unix(socket) => IoStream::from_accepted_unix(socket, self.streams, closed)?,
-        };
+        match connection {
+            Connection::Tcp(socket) => IoStream::from_accepted_tcp(socket, self.streams, closed),
+            Connection::Unix(socket) => IoStream::from_accepted_unix(socket, self.streams, closed),
+        }
+    }
+
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "there is no TLS to begin"))]
+    fn secure(&self, stream: &IoStream) -> io::Result<()> {
         #[cfg(feature = "tls")]
         if let Some((config, limit)) = &self.tls {
-            stream.begin_tls(Tls::server(config.current()).handshake_timeout(*limit))?;
+            // Behind a header of the PROXY protocol, the handshake may have begun.
+            let tls =
+                Tls::server(config.current()).handshake_timeout(*limit).take_unread(self.proxy_protocol.is_some());
+            stream.begin_tls(tls)?;
         }
-        Ok(stream)
+        Ok(())
+    }
+
+    /// The poller is out of memory or watches: this connection is lost, the next may not be.
+    fn or_lost<T>(&self, result: io::Result<T>, address: &PeerAddress) -> Option<T> {
+        if let Err(error) = &result {
+            self.connections.refused();
+            tracing::warn!("cannot serve the connection of {address}: {error}");
+        }
+        result.ok()
     }
 }
 

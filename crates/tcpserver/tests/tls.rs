@@ -12,8 +12,8 @@ use std::time::Duration;
 use common::*;
 use landspout_ioloop::{IoLoop, ManualClock};
 use landspout_iostream::{CloseCause, IoStream, StreamError, Tls};
-use landspout_netutil::{SslOptions, TlsError};
-use landspout_tcpserver::{ServerError, TcpServer, TcpServerOptions};
+use landspout_netutil::{PeerAddress, SslOptions, TlsError, TrustedPeers};
+use landspout_tcpserver::{ProxyProtocol, ServerError, TcpServer, TcpServerOptions};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
@@ -223,4 +223,41 @@ fn a_relative_path_is_named_as_it_was_given() {
         Err(ServerError::Tls(TlsError::NotFound { path, .. })) => assert_eq!(path, Path::new("no-such-cert.pem")),
         other => panic!("{other:?}"),
     }
+}
+
+/// The header of the PROXY protocol comes first, and the handshake with it or behind it.
+#[test]
+fn the_handshake_begins_behind_the_header_of_a_proxy() {
+    run(async {
+        let directory = Directory::new("proxy");
+        let certificate = directory.certify();
+        let server = TcpServerOptions::new()
+            .ssl_options(directory.options())
+            .unwrap()
+            .proxy_protocol(ProxyProtocol::trusting(TrustedPeers::loopback()))
+            .handler(async |stream: IoStream, address: PeerAddress| {
+                stream.write(format!("{address}\n").as_bytes())?;
+                echo(stream).await
+            });
+        server.listen(0, "127.0.0.1").unwrap();
+        let header = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n";
+        for cut in [0, 20, header.len()] {
+            for together in [true, false] {
+                let client = IoStream::connect(server.addresses()[0]).await.unwrap();
+                client.write(&header[..cut]).unwrap().await.unwrap();
+                turns(3).await;
+                client.write(&header[cut..]).unwrap().await.unwrap();
+                if !together {
+                    turns(3).await;
+                }
+                client.start_tls(trusting(&certificate)).await.unwrap();
+                assert_eq!(client.read_until(b"\n", None).await.unwrap(), "192.0.2.7:56324\n");
+                asked(&client).await;
+            }
+        }
+        // TLS alone is no header.
+        let client = IoStream::connect(server.addresses()[0]).await.unwrap();
+        client.start_tls(trusting(&certificate)).await.unwrap_err();
+        assert_eq!(server.connections().refused_proxy_protocol, 1);
+    });
 }

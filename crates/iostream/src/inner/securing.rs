@@ -28,11 +28,13 @@ impl Handshake {
 
 impl Inner {
     /// Whether TLS can begin: nobody reads, and nothing was read or written that would belong to the other side of it.
-    pub(crate) fn check_idle(self: &Rc<Self>) -> Result<(), StreamError> {
+    /// `unread` bytes may be there if they are known to belong to this side.
+    pub(crate) fn check_idle(self: &Rc<Self>, unread: bool) -> Result<(), StreamError> {
         // What waits for nothing but the end of the turn is no obstacle.
         self.flush_now()?;
         let state = self.state.borrow();
-        let idle = !state.reading && state.read.is_empty() && state.write.is_empty() && state.handshake.is_none();
+        let consumed = unread || state.read.is_empty();
+        let idle = !state.reading && consumed && state.write.is_empty() && state.handshake.is_none();
         match state.phase {
             Phase::Connecting | Phase::Open if idle => Ok(()),
             Phase::Connecting | Phase::Open => Err(StreamError::NotIdle),

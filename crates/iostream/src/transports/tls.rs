@@ -25,6 +25,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Tls {
     pub(crate) side: Side,
     pub(crate) handshake_timeout: Duration,
+    pub(crate) take_unread: bool,
 }
 
 #[derive(Clone)]
@@ -34,10 +35,14 @@ pub(crate) enum Side {
 }
 
 impl Tls {
+    fn new(side: Side) -> Self {
+        Self { side, handshake_timeout: HANDSHAKE_TIMEOUT, take_unread: false }
+    }
+
     /// The side that was connected to. 0-RTT data is never accepted, whatever the configuration says: it can be replayed
     /// (RFC 8446, section 8).
     pub fn server(config: Arc<ServerConfig>) -> Self {
-        Self { side: Side::Server(transport::without_early_data(config)), handshake_timeout: HANDSHAKE_TIMEOUT }
+        Self::new(Side::Server(transport::without_early_data(config)))
     }
 
     /// The side that connects, and expects the certificate of `server_name`: a host name, which is also sent as SNI
@@ -50,13 +55,21 @@ impl Tls {
         let name = ServerName::try_from(server_name)
             .map_err(|_| InvalidServerName { name: server_name.to_owned() })?
             .to_owned();
-        Ok(Self { side: Side::Client(config, name), handshake_timeout: HANDSHAKE_TIMEOUT })
+        Ok(Self::new(Side::Client(config, name)))
     }
 
     /// How long the handshake may take, from the moment the connection stands. Default 60 s, as nginx's
     /// `ssl_handshake_timeout`; Tornado has none.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.handshake_timeout = limit;
+        self
+    }
+
+    /// What the stream has read and nobody consumed belongs to the handshake. For protocols that put something plain before
+    /// TLS and wait for no answer, as the PROXY protocol does. Default: such bytes are an error, as after `STARTTLS`: there, they
+    /// were sent by somebody who wants them to be taken for secured ones (CVE-2011-0411).
+    pub fn take_unread(mut self, take: bool) -> Self {
+        self.take_unread = take;
         self
     }
 }

@@ -79,11 +79,12 @@ pub(crate) struct TlsTransport {
 }
 
 impl TlsTransport {
-    pub(crate) fn new(below: Box<dyn Transport>, connection: Connection) -> Self {
+    /// `received` was read from `below` before.
+    pub(crate) fn new(below: Box<dyn Transport>, connection: Connection, received: Vec<u8>) -> Self {
         Self {
             below,
             connection,
-            received: Vec::new(),
+            received,
             below_drained: false,
             encrypted: 0,
             ended: false,
