@@ -178,7 +178,7 @@ impl RequestEncoder {
         let length =
             outgoing_body(start_line.method(), given_length, body, chunks).ok_or(HttpOutputError::BodyNotAllowed)?;
         let has_body = !matches!(length, BodyLength::None | BodyLength::Fixed(0));
-        if given.has(Kind::Expect) && (!has_body || check_expect(values(headers, Kind::Expect)).is_err()) {
+        if given.has(Kind::Expect) && (!has_body || check_expect(values(headers, Kind::Expect)) != Ok(true)) {
             let value = values(headers, Kind::Expect).next().unwrap_or_default();
             return Err(HttpOutputError::InvalidExpect(shortened(value)));
         }

@@ -15,16 +15,12 @@ use landspout_httputil::{
     StatusCode, Version,
 };
 use landspout_ioloop::Deadline;
-use landspout_iostream::{IoStream, StreamError};
+use landspout_iostream::IoStream;
 
+use crate::pump::{CHUNK_OVERHEAD, output_error, write_piece};
 use crate::rendered::{HttpDate, Rendered};
 use crate::serve::SKIPPED_BODY;
 use crate::worker::Outcome;
-
-/// The head of a chunk and its end: what framing adds to a piece of a body at most.
-const CHUNK_OVERHEAD: usize = 32;
-/// Pieces from this size on are not copied behind their framing but handed to the stream as they are.
-const LARGE_PIECE: usize = 4096;
 
 /// What the exchanges of one connection share, and all that an idle connection keeps.
 pub(crate) struct Link {
@@ -286,23 +282,8 @@ impl Http1Connection {
         self.link().date(&self.rendered)
     }
 
-    /// Frames one piece and hands it to the stream, all or nothing.
     fn send(&self, encoder: &mut ResponseEncoder, chunk: &[u8]) -> Result<(), HttpOutputError> {
-        let stream = &self.link().stream;
-        // The stream is asked for room for all of it before the encoder counts anything.
-        let expected = chunk.len() + CHUNK_OVERHEAD;
-        if chunk.len() < LARGE_PIECE {
-            let sent = stream.write_with(expected, |out| encoder.data(chunk).map(|framed| framed.append_to(out)));
-            return sent.map_err(output_error)?;
-        }
-        let framed = stream
-            .write_with(expected, |out| encoder.data(chunk).inspect(|framed| out.extend_from_slice(framed.prefix())));
-        let framed = framed.map_err(output_error)??;
-        if framed.is_empty() {
-            return Ok(());
-        }
-        stream.write(framed.chunk()).map_err(output_error)?;
-        stream.write_with(0, |out| out.extend_from_slice(framed.suffix())).map_err(output_error)
+        write_piece(&self.link().stream, chunk, |chunk| encoder.data(chunk))
     }
 }
 
@@ -458,11 +439,4 @@ fn write_refusal(
     let start_line = ResponseStartLine::new(status);
     let body = format!("{} {}\n", status.as_u16(), start_line.reason());
     write(&start_line, &HEADERS, body.as_bytes())
-}
-
-fn output_error(error: StreamError) -> HttpOutputError {
-    match error {
-        StreamError::WriteBufferFull { limit, .. } => HttpOutputError::WriteBufferFull(limit),
-        _ => HttpOutputError::Closed,
-    }
 }

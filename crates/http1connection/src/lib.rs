@@ -4,6 +4,9 @@
 //! hands them to the delegate as they arrive, sends the answers in order, and keeps the connection open for the next one.
 //! Most programs use `landspout-httpserver` on top of it.
 //!
+//! [`Http1ClientConnection`] is the other side: it writes a request to a stream and hands the response to a delegate as it
+//! arrives, one exchange after the other.
+//!
 //! # Idle connections
 //! A connection that waits for its next request consists of its socket, its registration, a small task and a deadline.
 //! Buffers go back to the loop, and what a request needs (the delegate, its futures, the codec's state) lives in a *worker*, a
@@ -24,6 +27,11 @@
 //! it ([`linger_timeout`](landspout_iostream::StreamOptions::linger_timeout)). Any other is cut off when it takes nothing of it for 30 seconds; and once it is sent, only the writing side ends:
 //! what comes is read and thrown away until the peer closes, for 30 seconds at most, 5 of silence. To close at once would
 //! reset the connection, and the peer could lose the answer (RFC 9112, section 9.6).
+//!
+//! # On the client's side
+//! The delegate is a server's with another start line: `HttpMessageDelegate<ResponseStartLine>`. Reading a response doesn't wait for the
+//! end of the request, so an early answer is noticed; when it is complete the connection is closed, and an upload that still goes
+//! on fails with it. [`AfterResponse`] tells whether another request can follow, or hands the stream over where HTTP has ended.
 //!
 //! # Time
 //! A connection has one timer, for what it waits for now: its first byte, the next request, the rest of a head, more of a body, the
@@ -49,22 +57,33 @@
 //! - When the application answers before it has read the body, up to 256 KiB of the rest are skipped and the connection stays.
 //! - `detach` may come later than `headers_received`, if no part of a body is missing; in the middle of a response it is
 //!   refused, where Tornado would mix it with what follows. `on_close` comes at once, even if the delegate goes on.
+//! - A client's `read_response` tells why it failed ([`ResponseError`]); Tornado logs it and gives `False`. It can begin before the
+//!   request is complete. An answer before that ends the exchange; Tornado goes on sending.
+//! - A client's `header_timeout` counts from the end of the request, and anew from each interim response.
+//! - A client whose server sent something unasked sends no further request on that connection (RFC 9112, section 9.2).
+//! - 101 and 2xx to CONNECT end HTTP on a client's side, and the stream is handed over (RFC 9110, section 15.2.2; RFC 9112,
+//!   section 6.3); Tornado takes 101 for an interim response.
 //! - A delegate whose response is finished before the message was received gets no further call.
 #![forbid(unsafe_code)]
 
+mod client;
 mod connection;
 mod detach;
+mod error;
 mod pace;
 mod params;
+mod pump;
 mod rendered;
 mod serve;
 mod server;
 mod watch;
 mod worker;
 
+pub use client::{AfterResponse, Http1ClientConnection};
 pub use connection::Http1Connection;
 pub use detach::{Detach, DetachError};
-pub use landspout_http1::Limits;
+pub use error::ResponseError;
+pub use landspout_http1::{DecodeError, Limits};
 pub use params::Http1ConnectionParameters;
 pub use server::{Http1ServerConnection, Http1Service};
 

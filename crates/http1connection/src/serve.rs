@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use landspout_http1::{BodyLength, DecodeError, Decoded, Event, Limits, RequestDecoder, RequestHead};
+use landspout_http1::{BodyLength, DecodeError, Event, Limits, RequestDecoder, RequestHead};
 use landspout_httputil::{
     BoxError, HttpInputError, HttpMessageDelegate, HttpOutputError, HttpServerConnectionDelegate, StatusCode,
 };
@@ -16,6 +16,7 @@ use landspout_httputil::{
 use crate::connection::{Http1Connection, Link, refuse_unread};
 use crate::pace::{Late, Pace, earliest};
 use crate::params::Http1ConnectionParameters;
+use crate::pump::{Filled, fill, step};
 use crate::rendered::Rendered;
 use crate::server::LINGER;
 use crate::watch::{Gone, watch};
@@ -164,7 +165,7 @@ fn head_began<D>(core: &Core<D>, link: &Link) {
 
 /// Reads on for a head. Falls idle when nothing of it is there.
 async fn more_of_head<D>(core: &Core<D>, link: &Link, decoder: &RequestDecoder) -> Result<(), Outcome> {
-    match fill(link, decoder.is_idle()).await {
+    match fill(&link.stream, &link.deadline, decoder.is_idle()).await {
         Filled::More => Ok(()),
         Filled::Nothing => {
             link.empty_line.set(decoder.empty_line_skipped());
@@ -176,25 +177,6 @@ async fn more_of_head<D>(core: &Core<D>, link: &Link, decoder: &RequestDecoder) 
             Err(answer_unread(core, link, StatusCode::REQUEST_TIMEOUT))
         }
     }
-}
-
-enum Filled {
-    More,
-    /// Nothing is there, and whoever asked doesn't want to wait.
-    Nothing,
-    End,
-    TooLate,
-}
-
-/// Gets more into the read buffer, before the connection's deadline.
-async fn fill(link: &Link, unless_pending: bool) -> Filled {
-    poll_fn(|cx| match link.stream.poll_fill(cx) {
-        Poll::Ready(Ok(())) => Poll::Ready(Filled::More),
-        Poll::Ready(Err(_)) => Poll::Ready(Filled::End),
-        Poll::Pending if unless_pending => Poll::Ready(Filled::Nothing),
-        Poll::Pending => link.deadline.poll_expired(cx).map(|()| Filled::TooLate),
-    })
-    .await
 }
 
 fn answer_unread<D>(core: &Core<D>, link: &Link, status: StatusCode) -> Outcome {
@@ -210,16 +192,7 @@ fn decode(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, De
 /// [`decode`] without a call, for the one place that every request passes.
 #[inline(always)]
 fn decode_here(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, DecodeError> {
-    let decoded = link.stream.parse_buffered(|buffered| {
-        let decoded = decoder.decode(buffered);
-        let done_with = match &decoded {
-            Ok(Decoded { consumed, event: Some(Event::Data(range)) }) => consumed - range.len(),
-            Ok(Decoded { consumed, .. }) => *consumed,
-            Err(_) => 0,
-        };
-        (done_with, decoded)
-    })?;
-    Ok(decoded.event)
+    step(&link.stream, |buffered| decoder.decode(buffered))
 }
 
 /// A request that is under way.
@@ -322,7 +295,7 @@ where
                         Some(deadline) => link.deadline.set(deadline),
                         None => link.deadline.clear(),
                     }
-                    match fill(link, false).await {
+                    match fill(&link.stream, &link.deadline, false).await {
                         Filled::More | Filled::Nothing => {}
                         Filled::End => return Err(Outcome::Cut),
                         Filled::TooLate => {
@@ -373,7 +346,7 @@ where
                 }
                 Ok(Some(Event::End)) => return true,
                 Ok(Some(_)) => {}
-                Ok(None) => match fill(self.link, false).await {
+                Ok(None) => match fill(&self.link.stream, &self.link.deadline, false).await {
                     Filled::More | Filled::Nothing => {}
                     Filled::End | Filled::TooLate => return false,
                 },

@@ -11,6 +11,7 @@ pub mod client;
 pub mod log;
 pub mod loops;
 pub mod recorder;
+pub mod responses;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 

@@ -1,0 +1,81 @@
+//! Between a stream and the codec, for both sides of a connection: steps of a decoder over what is buffered, more of it before
+//! a deadline, and pieces of a body on their way out.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use landspout_http1::{DecodeError, Decoded, Event, Framed};
+use landspout_httputil::HttpOutputError;
+use landspout_ioloop::Deadline;
+use landspout_iostream::{IoStream, StreamError};
+
+/// The head of a chunk and its end: what framing adds to a piece of a body at most.
+pub(crate) const CHUNK_OVERHEAD: usize = 32;
+/// Pieces from this size on are not copied behind their framing but handed to the stream as they are.
+const LARGE_PIECE: usize = 4096;
+
+/// One step of a decoder over what is buffered. Data is left in the buffer, for whoever handles the event.
+#[inline(always)]
+pub(crate) fn step<H>(
+    stream: &IoStream,
+    decode: impl FnOnce(&[u8]) -> Result<Decoded<H>, DecodeError>,
+) -> Result<Option<Event<H>>, DecodeError> {
+    let decoded = stream.parse_buffered(|buffered| {
+        let decoded = decode(buffered);
+        let done_with = match &decoded {
+            Ok(Decoded { consumed, event: Some(Event::Data(range)) }) => consumed - range.len(),
+            Ok(Decoded { consumed, .. }) => *consumed,
+            Err(_) => 0,
+        };
+        (done_with, decoded)
+    })?;
+    Ok(decoded.event)
+}
+
+pub(crate) enum Filled {
+    More,
+    /// Nothing is there, and whoever asked doesn't want to wait.
+    Nothing,
+    End,
+    TooLate,
+}
+
+/// Gets more into the read buffer, before the deadline.
+pub(crate) async fn fill(stream: &IoStream, deadline: &Deadline, unless_pending: bool) -> Filled {
+    poll_fn(|cx| match stream.poll_fill(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(Filled::More),
+        Poll::Ready(Err(_)) => Poll::Ready(Filled::End),
+        Poll::Pending if unless_pending => Poll::Ready(Filled::Nothing),
+        Poll::Pending => deadline.poll_expired(cx).map(|()| Filled::TooLate),
+    })
+    .await
+}
+
+/// Frames one piece of a body and hands it to the stream, all or nothing.
+pub(crate) fn write_piece<'a>(
+    stream: &IoStream,
+    chunk: &'a [u8],
+    frame: impl FnOnce(&'a [u8]) -> Result<Framed<'a>, HttpOutputError>,
+) -> Result<(), HttpOutputError> {
+    // The stream is asked for room for all of it before the encoder counts anything.
+    let expected = chunk.len() + CHUNK_OVERHEAD;
+    if chunk.len() < LARGE_PIECE {
+        let sent = stream.write_with(expected, |out| frame(chunk).map(|framed| framed.append_to(out)));
+        return sent.map_err(output_error)?;
+    }
+    let framed =
+        stream.write_with(expected, |out| frame(chunk).inspect(|framed| out.extend_from_slice(framed.prefix())));
+    let framed = framed.map_err(output_error)??;
+    if framed.is_empty() {
+        return Ok(());
+    }
+    stream.write(framed.chunk()).map_err(output_error)?;
+    stream.write_with(0, |out| out.extend_from_slice(framed.suffix())).map_err(output_error)
+}
+
+pub(crate) fn output_error(error: StreamError) -> HttpOutputError {
+    match error {
+        StreamError::WriteBufferFull { limit, .. } => HttpOutputError::WriteBufferFull(limit),
+        _ => HttpOutputError::Closed,
+    }
+}
