@@ -168,6 +168,12 @@ impl Client {
         piece
     }
 
+    /// So many bytes of a body.
+    pub(crate) fn read_exactly(&mut self, n: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; n];
+        self.stream.read_exact(&mut bytes).map(|()| bytes)
+    }
+
     /// Waits until the server has closed the connection, or it is reset; nothing more may come.
     pub(crate) fn expect_end(&mut self) {
         match self.stream.fill_buf() {

@@ -41,10 +41,13 @@ pub(crate) const EXAMPLES: &[Example] = &[
     Example { arguments: &["--deadline", "300"], ..program("subprocess", subprocess) },
     Example { arguments: TWO_LINES, ..program("line_client", line_client) },
     program("happy_eyeballs", happy_eyeballs),
+    server("upload", upload),
+    Example { arguments: SERVED, ..server("static_files", static_files) },
     Example { arguments: &["--period", "20"], ..program("periodic", periodic) },
 ];
 
 const TWO_LINES: &[&str] = &["--send", "hello", "--send", "how are you", "--timeout", "0.1"];
+const SERVED: &[&str] = &["--port", "0", "--root", concat!(env!("CARGO_MANIFEST_DIR"), "/..")];
 const WORKERS: &[&str] = &["--port", "0", "--workers", "2"];
 
 const fn server(name: &'static str, use_once: fn(&Running) -> Result<(), String>) -> Example {
@@ -259,6 +262,46 @@ fn as_client_of(running: &Running, expected: &str) -> Result<(), String> {
     let output = run.map_err(|error| format!("its client doesn't run: {error}"))?;
     let printed = String::from_utf8_lossy(&output.stdout);
     if output.status.success() && printed.contains(expected) { Ok(()) } else { Err(format!("its client: {output:?}")) }
+}
+
+/// A file to send and to ask for, in the root of the repository.
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+
+/// What curl sends as a form is on disk after that, under a name that is harmless.
+fn upload(running: &Running) -> Result<(), String> {
+    let url = format!("http://{}/", running.address()?);
+    let file = format!("file=@{FILE};filename=../../landspout-example.toml");
+    let run = Command::new("curl").args(["-sS", "--max-time", "30", "-F", &file, "-F", "note=hello", &url]).output();
+    let run = run.map_err(|error| format!("curl doesn't run: {error}"))?;
+    let report = String::from_utf8_lossy(&run.stdout).into_owned();
+    let sent = std::fs::read(FILE).map_err(|error| error.to_string())?;
+    let kept = report.strip_prefix(&format!("file: {} bytes, kept as ", sent.len()));
+    let kept = kept.and_then(|rest| rest.strip_suffix("\nnote: 5 bytes, no file\n"));
+    let kept = kept.ok_or_else(|| format!("curl -F was answered by {report:?}, {run:?}"))?;
+    let directory = running.wait_for("where uploads go", |output| {
+        output.lines().find_map(|line| line.strip_prefix("uploads go to ")).map(PathBuf::from)
+    })?;
+    let path = directory.join(kept);
+    let content = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    std::fs::remove_file(&path).map_err(|error| error.to_string())?;
+    if content == sent { Ok(()) } else { Err(format!("{} differs from what was sent", path.display())) }
+}
+
+fn static_files(running: &Running) -> Result<(), String> {
+    let address = running.address()?;
+    let file = std::fs::read(FILE).map_err(|error| error.to_string())?;
+    let answer = client::http(address, "GET", "/Cargo.toml", b"")?;
+    expect(answer.status == 200 && answer.body == file, "GET gives the file", &answer)?;
+    let etag = answer.field("ETag").ok_or("no ETag")?;
+    let answer = client::get_with(address, "/Cargo.toml", &[("Range", "bytes=10-19")])?;
+    expect(answer.status == 206 && answer.body == file[10..20], "a range gives these bytes", &answer)?;
+    let answer = client::get_with(address, "/Cargo.toml", &[("If-None-Match", &etag)])?;
+    expect(answer.status == 304 && answer.body.is_empty(), "a tag that is current gives 304", &answer)?;
+    for outside in ["/../Cargo.toml", "/%2e%2e/Cargo.toml", "/.git/config"] {
+        let answer = client::http(address, "GET", outside, b"")?;
+        expect(answer.status == 404, "nothing outside is found", &answer)?;
+    }
+    Ok(())
 }
 
 fn tcp_echo(running: &Running) -> Result<(), String> {

@@ -1,4 +1,8 @@
-//! File names that others choose, made harmless.
+//! File names and paths that others choose, made harmless.
+
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
 
 /// As long as a name may become, in bytes: file systems take 255 (`NAME_MAX`), and a caller may want to add something.
 const MAX_LENGTH: usize = 200;
@@ -27,6 +31,34 @@ pub fn harmless_filename(name: &str) -> String {
     }
     let name = if is_device(plain) { format!("_{plain}") } else { plain.to_owned() };
     shortened(name)
+}
+
+/// The path below some directory that the path of a request's target means, percent escapes undone; `None` if it could lead out of that
+/// directory, or means nothing that can be a file.
+///
+/// What comes out is relative and has names alone, neither `..` nor `.`, so it can be joined to the directory. Refused are `..`, NUL,
+/// slashes that come out of escapes, backslashes, and what isn't UTF-8. It knows nothing of the file system: symbolic links may lead
+/// anywhere, so whoever serves files looks where the path ends.
+///
+/// ```
+/// use std::path::Path;
+/// use landspout_httputil::path_beneath;
+///
+/// assert_eq!(path_beneath("/img//./a%20b.png").as_deref(), Some(Path::new("img/a b.png")));
+/// assert_eq!(path_beneath("/img/%2e%2e/secret"), None);
+/// ```
+pub fn path_beneath(path: &str) -> Option<PathBuf> {
+    let mut beneath = PathBuf::new();
+    for segment in path.split('/') {
+        let name = percent_decode_str(segment).decode_utf8().ok()?;
+        match &*name {
+            "" | "." => {}
+            ".." => return None,
+            name if name.contains(['/', '\\', '\0']) => return None,
+            name => beneath.push(name),
+        }
+    }
+    Some(beneath)
 }
 
 fn is_harmful(c: char) -> bool {
@@ -60,6 +92,8 @@ fn shortened(mut name: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Component, Path};
+
     use super::*;
 
     #[test]
@@ -92,6 +126,44 @@ mod tests {
         ] {
             assert_eq!(harmless_filename(given), harmless, "{given:?}");
             assert_eq!(harmless_filename(harmless), harmless, "it stays as it is");
+        }
+    }
+
+    #[test]
+    fn paths_stay_beneath() {
+        for (path, beneath) in [
+            ("/", Some("")),
+            ("", Some("")),
+            ("*", Some("*")),
+            ("/a/b.txt", Some("a/b.txt")),
+            ("//a///b/", Some("a/b")),
+            ("/./a/./b/.", Some("a/b")),
+            ("/%2e/%61", Some("a")),
+            ("/a%20b+c", Some("a b+c")),
+            ("/%E6%B5%8B", Some("测")),
+            ("/%", Some("%")),
+            ("/%zz", Some("%zz")),
+            ("/...", Some("...")),
+            ("/..a/.b", Some("..a/.b")),
+            ("/%252e%252e/a", Some("%2e%2e/a")),
+            ("/..", None),
+            ("/../a", None),
+            ("/a/..", None),
+            ("/a/../b", None),
+            ("/%2e%2e/a", None),
+            ("/.%2E/a", None),
+            ("/a%2f..%2fb", None),
+            ("/%2fetc/passwd", None),
+            ("/..%5ca", None),
+            ("/..\\a", None),
+            ("/a%00.txt", None),
+            ("/%ff", None),
+            ("/%c0%ae%c0%ae/a", None),
+        ] {
+            let found = path_beneath(path);
+            assert_eq!(found.as_deref(), beneath.map(Path::new), "{path:?}");
+            let normal = |path: PathBuf| path.components().all(|part| matches!(part, Component::Normal(_)));
+            assert!(found.is_none_or(normal), "{path:?}");
         }
     }
 

@@ -12,7 +12,8 @@
 //! | to answer | [`HttpConnection`], [`ResponseStartLine`] |
 //! | to know who is there | [`RequestContext`] |
 //! | forms and uploads | [`parse_body_arguments`], [`parse_multipart_form_data`], [`parse_qs_bytes`] |
-//! | uploads that don't fit into memory | [`MultipartReceiver`], [`MultipartDelegate`]; [`MultipartParser`], which does no I/O; [`harmless_filename`] |
+//! | uploads that don't fit into memory | [`MultipartReceiver`], [`MultipartDelegate`]; [`MultipartParser`], which does no I/O |
+//! | names of files that others choose | [`harmless_filename`], [`path_beneath`] |
 //! | conditional requests and ranges | [`evaluate_preconditions`], [`select_range`], [`EntityTag`] |
 //! | cookies, dates, URLs | [`parse_cookie`], [`format_timestamp`], [`parse_http_date`], [`url_concat`] |
 //! | to check what others send | [`validate_host`], [`is_token`], [`is_field_value`] |
@@ -123,7 +124,7 @@ pub use delegate::{Flush, HttpConnection, HttpMessageDelegate, HttpServerConnect
 pub use dyn_delegate::DynMessageDelegate;
 pub use error::{BoxError, HeaderError, HttpInputError, HttpOutputError, MultipartError};
 pub use etag::EntityTag;
-pub use filename::harmless_filename;
+pub use filename::{harmless_filename, path_beneath};
 pub use form::{Arguments, Files, FormMap, HttpFile, parse_qs_bytes};
 pub use grammar::{is_field_content, is_field_value, is_token, trim_ows};
 pub use header_params::{ParsedHeader, encode_header, parse_header};

@@ -19,6 +19,12 @@ pub(crate) struct Answer {
     head: String,
 }
 
+impl Answer {
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
+        field(&self.head, name)
+    }
+}
+
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let start = String::from_utf8_lossy(&self.body[..self.body.len().min(200)]);
@@ -28,7 +34,25 @@ impl fmt::Display for Answer {
 
 /// Sends one request and reads its answer until the server closes, as the request asks it to.
 pub(crate) fn http(address: SocketAddr, method: &str, target: &str, body: &[u8]) -> Result<Answer, String> {
+    ask(address, method, target, &[], body)
+}
+
+/// The same for GET, with further fields.
+pub(crate) fn get_with(address: SocketAddr, target: &str, fields: &[(&str, &str)]) -> Result<Answer, String> {
+    ask(address, "GET", target, fields, b"")
+}
+
+fn ask(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    fields: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Answer, String> {
     let mut request = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n").into_bytes();
+    for (name, value) in fields {
+        request.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
     if !body.is_empty() {
         request.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
     }
@@ -112,18 +136,12 @@ fn parse(answer: &[u8], to_head: bool) -> Result<Answer, String> {
     let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
     let status = status.ok_or_else(|| format!("no status line: {:?}", shown()))?;
     let body = &answer[end + 4..];
-    let field = |name: &str| {
-        head.lines().find_map(|line| {
-            let (key, value) = line.split_once(':')?;
-            key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-        })
-    };
     let body = if to_head {
         body.to_vec()
-    } else if field("Transfer-Encoding").is_some() {
+    } else if field(&head, "Transfer-Encoding").is_some() {
         dechunk(body).ok_or("a chunked body that is broken or cut")?
     } else {
-        match field("Content-Length") {
+        match field(&head, "Content-Length") {
             Some(length) if length != body.len().to_string() => {
                 return Err(format!("Content-Length: {length}, but {} bytes of body", body.len()));
             }
@@ -131,6 +149,13 @@ fn parse(answer: &[u8], to_head: bool) -> Result<Answer, String> {
         }
     };
     Ok(Answer { status, body, head })
+}
+
+fn field(head: &str, name: &str) -> Option<String> {
+    head.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+    })
 }
 
 fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
