@@ -38,6 +38,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     Example { arguments: &[], ..server("unix_echo", unix_echo) },
     server("http_playground", playground),
     server("chat", chat),
+    server("websocket_upgrade", websocket_upgrade),
     Example { arguments: &["--deadline", "300"], ..program("subprocess", subprocess) },
     Example { arguments: TWO_LINES, ..program("line_client", line_client) },
     program("happy_eyeballs", happy_eyeballs),
@@ -176,6 +177,39 @@ fn delegate_chain(running: &Running) -> Result<(), String> {
         }
         Some(())
     })
+}
+
+/// A good handshake with a message in the same packet, an echo, a goodbye; and handshakes that are none.
+fn websocket_upgrade(running: &Running) -> Result<(), String> {
+    let address = running.address()?;
+    get(running)?;
+    let handshake = |fields: &str| format!("GET /echo HTTP/1.1\r\nHost: {address}\r\n{fields}\r\n");
+    // Key and answer are those of RFC 6455, section 1.3.
+    const GOOD: &str = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    // A text and a goodbye with code 1000, masked with zeros; unmasked, the same comes back.
+    const HELLO: [&[u8]; 2] = [b"\x81\x85\0\0\0\0Hello", b"\x81\x05Hello"];
+    const GOODBYE: [&[u8]; 2] = [b"\x88\x82\0\0\0\0\x03\xe8", b"\x88\x02\x03\xe8"];
+    let mut stream = client::tcp(address)?;
+    let begin = [handshake(GOOD).as_bytes(), HELLO[0], GOODBYE[0]].concat();
+    let heard = client::converse_to_end(&mut stream, &begin)?;
+    let text = String::from_utf8_lossy(&heard);
+    let good =
+        text.starts_with("HTTP/1.1 101 ") && text.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n");
+    if !good || !heard.ends_with(&[b"\r\n\r\n", HELLO[1], GOODBYE[1]].concat()) {
+        return Err(format!("no handshake, echo and goodbye: {text:?}"));
+    }
+    for (good, bad, status) in [
+        ("Version: 13", "Version: 12", "426 "),
+        ("Upgrade: websocket", "Upgrade: h2c", "426 "),
+        ("keep-alive, Upgrade", "keep-alive", "426 "),
+        ("dGhlIHNhbXBsZSBub25jZQ==", "short", "400 "),
+        ("Connection", "Origin: http://elsewhere.example\r\nConnection", "403 "),
+    ] {
+        client::converse(&mut client::tcp(address)?, handshake(&GOOD.replace(good, bad)).as_bytes(), status)?;
+    }
+    let version = handshake(&GOOD.replace("Version: 13", "Version: 12"));
+    client::converse(&mut client::tcp(address)?, version.as_bytes(), "Sec-WebSocket-Version: 13\r\n")
 }
 
 /// One child answers and says more on stderr; the other one is ended by a signal.

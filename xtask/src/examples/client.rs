@@ -107,6 +107,14 @@ pub(crate) fn converse(stream: &mut TcpStream, said: &[u8], expected: &str) -> R
     Ok(())
 }
 
+/// Writes `said` and reads until the other side closes.
+pub(crate) fn converse_to_end(stream: &mut TcpStream, said: &[u8]) -> Result<Vec<u8>, String> {
+    let mut heard = Vec::new();
+    let read = stream.write_all(said).and_then(|()| stream.read_to_end(&mut heard));
+    read.map_err(|error| format!("no end after {:?}: {error}", String::from_utf8_lossy(&heard)))?;
+    Ok(heard)
+}
+
 pub(crate) fn tcp(address: SocketAddr) -> Result<TcpStream, String> {
     let connect = || {
         let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
