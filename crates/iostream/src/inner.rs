@@ -294,7 +294,11 @@ impl Inner {
             return;
         }
         let mut state = self.state.borrow_mut();
-        let unsent = !state.write.is_empty();
+        let mut unsent = !state.write.is_empty();
+        if !unsent && state.phase == Phase::Open && !self.said_goodbye(&mut state) {
+            unsent = true;
+            state.keep_alive = Some(self.clone());
+        }
         match state.phase {
             Phase::Connecting if unsent => state.phase = Phase::ConnectingToEnd,
             Phase::Open if unsent => state.phase = Phase::Ending,

@@ -397,6 +397,29 @@ fn a_close_says_goodbye() {
     });
 }
 
+/// The goodbye waits for room as the bytes before it do.
+#[test]
+fn a_gentle_close_says_goodbye_over_a_narrow_connection() {
+    run(async {
+        for length in 0..300 {
+            let wires = simulated::wired(100, StreamOptions::new(), StreamOptions::new());
+            let (one, other) = secured((wires.first, wires.second)).await;
+            // The server's tickets are out of the way.
+            let mut read = Box::pin(one.read_bytes(1));
+            for _ in 0..20 {
+                assert!(poll_once(read.as_mut()).await.is_none());
+                next_turn().await;
+            }
+            drop(read);
+            let data = Random::new(5).bytes(length);
+            one.write(&data).unwrap();
+            one.close_when_flushed();
+            drop(one);
+            assert_eq!((other.read_until_close().await.unwrap(), other.error()), (data.into(), None), "{length} bytes");
+        }
+    });
+}
+
 /// Somebody cut the connection, or it broke: what came came, but it may not be all (RFC 8446, section 6.1).
 #[test]
 fn an_end_without_a_goodbye_is_told_apart() {

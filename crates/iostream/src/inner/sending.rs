@@ -297,7 +297,8 @@ impl Inner {
             return Err(self.state.borrow().closed_error());
         }
         let mut state = self.state.borrow_mut();
-        let drained = state.write.is_empty() && !state.own_output;
+        let sent = state.write.is_empty() && !state.own_output;
+        let drained = sent && (state.phase != Phase::Ending || self.said_goodbye(&mut state));
         let released = if drained {
             if let (true, Some(io_loop)) = (state.write.has_memory(), self.registration.io_loop()) {
                 io_loop.give_buffer(state.write.take_memory());
@@ -320,6 +321,20 @@ impl Inner {
         }
         drop(released);
         Ok(())
+    }
+
+    /// Whether the goodbye of a layer is out, which it says when all else is: it may have to wait for room as well.
+    pub(super) fn said_goodbye(&self, state: &mut State) -> bool {
+        if state.layered && !state.output_ended {
+            state.output_ended = true;
+            let said = state.transport.as_mut().map(|transport| transport.shutdown_write());
+            self.note_own_output(state);
+            if !matches!(said, Some(Ok(()))) {
+                // Nobody can hear it.
+                return true;
+            }
+        }
+        !state.own_output
     }
 
     /// Wakes those whose mark is reached, in order.
