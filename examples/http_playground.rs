@@ -21,6 +21,8 @@
 //! In Tornado: what a `RequestHandler` does with `write`, `await flush()` and `on_connection_close`, one layer below
 //! `tornado.web`; the flags are the arguments of `HTTPServer`.
 
+#[path = "support/certificate.rs"]
+mod certificate;
 mod support;
 
 use std::net::IpAddr;
@@ -30,11 +32,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use certificate::Certificate;
 use landspout::httpserver::{
     BoxError, HttpConnection, HttpHeaders, HttpMessageDelegate, HttpServerConnectionDelegate, HttpServerOptions,
     HttpServerRequest, Limits, Method, RequestStartLine, ServerConnectionId, StatusCode,
 };
 use landspout::ioloop::{IoLoop, sleep};
+use landspout::netutil::SslOptions;
 use landspout::process::task_id;
 use landspout::tcpserver::start_threads;
 use support::{Arguments, Failure, Flag};
@@ -50,23 +54,36 @@ static PIECE: [u8; PIECE_SIZE] = [b'x'; PIECE_SIZE];
 
 fn main() -> Result<(), Failure> {
     let arguments = Arguments::read("A server to try things on.", FLAGS);
-    let (port, address) = (arguments.port(), arguments.text("--address"));
+    let listen = (arguments.port(), arguments.text("--address"));
     let workers = arguments.value("--workers").unwrap_or(1);
     let threads = arguments.value("--threads").unwrap_or(1);
-    let options = options(&arguments);
+    let mut options = options(&arguments);
+    let mut scheme = "http";
+    // Kept to the end: its files go with it.
+    let certificate = if arguments.has("--tls") { Some(Certificate::make()?) } else { None };
+    if let Some(made) = &certificate {
+        options = options.ssl_options(SslOptions::new().certfile(made.certfile()).keyfile(made.keyfile()))?;
+        Certificate::announce(&made.certfile());
+        scheme = "https";
+    }
     match (workers, threads) {
-        (_, 1) => in_processes(workers, port, address, options),
-        (1, _) => on_threads(threads, port, address, options),
+        (_, 1) => in_processes(workers, listen, options, scheme),
+        (1, _) => on_threads(threads, listen, options, scheme),
         _ => support::wrong_usage("--workers and --threads: choose one of them"),
     }
 }
 
-fn in_processes(workers: usize, port: u16, address: Option<&str>, options: HttpServerOptions) -> Result<(), Failure> {
+fn in_processes(
+    workers: usize,
+    (port, address): (u16, Option<&str>),
+    options: HttpServerOptions,
+    scheme: &str,
+) -> Result<(), Failure> {
     let server = options.delegate(Playground);
     server.bind(port, address)?;
     server.start(workers)?;
     support::stop_on_signals()?;
-    support::announce_first("http", &server.addresses());
+    support::announce_first(scheme, &server.addresses());
     if let Some(id) = task_id() {
         println!("worker {id} (pid {}) serves", std::process::id());
     }
@@ -74,14 +91,19 @@ fn in_processes(workers: usize, port: u16, address: Option<&str>, options: HttpS
     Ok(())
 }
 
-fn on_threads(threads: usize, port: u16, address: Option<&str>, options: HttpServerOptions) -> Result<(), Failure> {
+fn on_threads(
+    threads: usize,
+    (port, address): (u16, Option<&str>),
+    options: HttpServerOptions,
+    scheme: &str,
+) -> Result<(), Failure> {
     support::stop_on_signals()?;
     let threads = start_threads(threads, port, address, move |_number, sockets| {
         let server = options.clone().delegate(Playground);
         server.add_sockets(sockets)?;
         Ok(server)
     })?;
-    support::announce("http", threads.addresses());
+    support::announce(scheme, threads.addresses());
     IoLoop::current().start()?;
     threads.stop();
     threads.join();
@@ -285,8 +307,21 @@ const FLAGS: &[Flag] = &[
     Flag("--workers", "N", "how many processes, 0 for one per CPU [1]"),
     Flag("--threads", "N", "how many threads with a loop each, 0 for one per CPU [1]"),
     Flag("--no-keep-alive", "", "close each connection after one answer"),
-    Flag("--idle-timeout", "SECONDS", "wait so long for a request's head [3600]"),
-    Flag("--body-timeout", "SECONDS", "wait so long for a request's body [for ever]"),
+    Flag("--max-requests", "N", "close each connection after so many requests, 0 for never [0]"),
+    Flag("--max-connections", "N", "let further clients wait in the backlog [any number]"),
+    Flag("--max-connections-per-peer", "N", "refuse further ones of one address, 0 for none [0]"),
+    Flag(
+        "--first-byte-timeout",
+        "SECONDS",
+        "wait so long for a connection's first byte; as for all times, 0 for ever [60]",
+    ),
+    Flag("--idle-timeout", "SECONDS", "wait so long for a request, its head included [3600]"),
+    Flag("--head-timeout", "SECONDS", "wait so long for a head, from its first byte on [60]"),
+    Flag("--body-timeout", "SECONDS", "wait so long for a request's body [0]"),
+    Flag("--min-body-rate", "BYTES", "that much of a body has to come each second, 0 for any pace [240]"),
+    Flag("--body-rate-grace", "SECONDS", "and so far may it fall behind [60]"),
+    Flag("--send-timeout", "SECONDS", "cut off who takes nothing of an answer for so long [60]"),
+    Flag("--tls", "", "serve HTTPS, with a certificate made on the fly"),
     Flag("--max-header-size", "BYTES", "the largest head [65536]"),
     Flag("--max-start-line", "BYTES", "the longest request line [16384]"),
     Flag("--max-header-line", "BYTES", "the longest header field [65536]"),
@@ -322,8 +357,31 @@ fn options(arguments: &Arguments) -> HttpServerOptions {
     if let Some(Seconds(timeout)) = arguments.value("--idle-timeout") {
         options = options.idle_connection_timeout(timeout);
     }
+    if let Some(Seconds(timeout)) = arguments.value("--first-byte-timeout") {
+        options = options.first_byte_timeout(timeout);
+    }
+    if let Some(Seconds(timeout)) = arguments.value("--head-timeout") {
+        options = options.head_timeout(timeout);
+    }
     if let Some(Seconds(timeout)) = arguments.value("--body-timeout") {
         options = options.body_timeout(timeout);
+    }
+    let (rate, grace) = (arguments.value("--min-body-rate"), arguments.value("--body-rate-grace"));
+    if rate.is_some() || grace.is_some() {
+        let Seconds(grace) = grace.unwrap_or(Seconds(Duration::from_secs(60)));
+        options = options.min_body_rate(rate.unwrap_or(240), grace);
+    }
+    if let Some(Seconds(timeout)) = arguments.value("--send-timeout") {
+        options = options.send_timeout(timeout);
+    }
+    if let Some(limit) = arguments.value::<u32>("--max-requests") {
+        options = options.max_requests(limit);
+    }
+    if let Some(limit) = arguments.value("--max-connections") {
+        options = options.max_connections(limit);
+    }
+    if let Some(limit) = arguments.value::<usize>("--max-connections-per-peer") {
+        options = options.max_connections_per_peer(limit);
     }
     if let Some(bytes) = arguments.value("--chunk-size") {
         options = options.chunk_size(bytes);

@@ -7,6 +7,8 @@
 mod client;
 pub(crate) mod running;
 
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -37,6 +39,8 @@ pub(crate) const EXAMPLES: &[Example] = &[
     server("delegate_chain", delegate_chain),
     Example { arguments: &[], ..server("unix_echo", unix_echo) },
     server("http_playground", playground),
+    Example { ends: true, ..server("drain", drain) },
+    Example { arguments: &["--port", "0", "--http-port", "0", "--hsts", "300"], ..server("https", https) },
     server("chat", chat),
     server("websocket_upgrade", websocket_upgrade),
     Example { arguments: &["--deadline", "300"], ..program("subprocess", subprocess) },
@@ -166,6 +170,56 @@ fn playground(running: &Running) -> Result<(), String> {
     expect(answer.status == 404, "anything else gives 404", &answer)
 }
 
+/// With half a request under way it is asked to end: the request is answered, as the last, and then it ends by itself.
+fn drain(running: &Running) -> Result<(), String> {
+    let says = |what: &str| {
+        running.wait_for(&format!("{what:?}"), |output| output.lines().any(|line| line.ends_with(what)).then_some(()))
+    };
+    let mut busy = client::tcp(running.address()?)?;
+    let half = b"POST /busy HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhel";
+    busy.write_all(half).map_err(|error| error.to_string())?;
+    says("POST /busy is under way")?;
+    running::kill("TERM", &running.id().to_string())?;
+    says("draining")?;
+    client::converse(&mut busy, b"lo", "Connection: close")?;
+    drop(busy);
+    says("1 connections ended well, 0 were cut")
+}
+
+/// Plain HTTP leads to the server of HTTPS; curl, where there is one, follows and trusts the certificate that was made.
+fn https(running: &Running) -> Result<(), String> {
+    let lines = |name: &str| {
+        running.wait_for(&format!("its {name}"), |output| {
+            output.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
+        })
+    };
+    let (certificate, plain) = (lines("certificate: ")?, lines("http://")?);
+    let plain: SocketAddr = plain.trim_end_matches('/').parse().map_err(|_| format!("no address: {plain}"))?;
+    let port = running.address()?.port();
+    let answer = client::http(plain, "GET", "/a?b", b"")?;
+    let there = format!("https://127.0.0.1:{port}/a?b");
+    let redirected = answer.status == 308 && answer.field("Location").as_ref() == Some(&there);
+    expect(redirected, &format!("GET /a?b gives 308 and leads to {there}"), &answer)?;
+    let follow = |expected: &str| {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--include", "--location", "--max-time", "30"]);
+        curl.args(["--cacert", &certificate, &format!("http://localhost:{}/a?b", plain.port())]);
+        match curl.output() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(format!("curl: {error}")),
+            Ok(output) if String::from_utf8_lossy(&output.stdout).contains(expected) => Ok(()),
+            Ok(output) => Err(format!("curl found no {expected:?}: {output:?}")),
+        }
+    };
+    follow(&format!("This is https://localhost:{port}/a?b\n"))?;
+    follow("Strict-Transport-Security: max-age=300\r\n")?;
+    running::kill("HUP", &running.id().to_string())?;
+    running.wait_for("that it has read its certificate again", |output| {
+        output.contains("new clients get the new certificate").then_some(())
+    })?;
+    follow("200 OK")
+}
+
 /// Each call of the chain is printed when it happens, under its name.
 fn delegate_chain(running: &Running) -> Result<(), String> {
     let answer = client::http(running.address()?, "POST", "/", b"hello")?;
@@ -272,7 +326,7 @@ fn tls_echo(running: &Running) -> Result<(), String> {
     as_client_of(running, "echo: hello over TLS\n")?;
     // A scanner costs nobody anything.
     let mut rubbish = client::tcp(running.address()?)?;
-    std::io::Write::write_all(&mut rubbish, b"GET / HTTP/1.1\r\n\r\n").map_err(|error| error.to_string())?;
+    rubbish.write_all(b"GET / HTTP/1.1\r\n\r\n").map_err(|error| error.to_string())?;
     as_client_of(running, "echo: hello over TLS\n")?;
     running::kill("HUP", &running.id().to_string())?;
     running.wait_for("that it has read its certificate again", |output| {

@@ -60,7 +60,7 @@ impl LiveConnections {
     /// Closes all that are here now, and waits for their ends.
     pub(crate) async fn close_all(&self) {
         let mut closed = self.all();
-        closed.iter().for_each(Http1ServerConnection::close);
+        closed.iter().for_each(|connection| self.close(connection));
         poll_fn(|cx| {
             closed.retain(|connection| self.connections.borrow().contains_key(&connection.id()));
             if closed.is_empty() {
@@ -101,12 +101,15 @@ impl LiveConnections {
     }
 
     fn cut_draining(&self) {
-        for connection in self.all().iter().filter(|connection| connection.is_draining() && !connection.closed()) {
-            if !connection.is_answered() {
-                self.cut.set(self.cut.get() + 1);
-            }
-            connection.close();
+        self.all().iter().filter(|connection| connection.is_draining()).for_each(|connection| self.close(connection));
+    }
+
+    /// Whoever closes a connection that drains cuts it.
+    fn close(&self, connection: &Http1ServerConnection) {
+        if connection.is_draining() && !connection.is_answered() && !connection.closed() {
+            self.cut.set(self.cut.get() + 1);
         }
+        connection.close();
     }
 
     fn wait(&self, cx: &mut Context<'_>) {

@@ -239,6 +239,18 @@ fn a_second_drain_waits_for_the_same_connections() {
     }
 }
 
+#[test]
+fn close_all_connections_cuts_what_drains() {
+    run(async {
+        let gate = Gate::default();
+        let server = gated(&gate);
+        let _client = waiting(listen(&server), "/wait", &gate).await;
+        let mut draining = drain(&server, HALF_A_MINUTE);
+        server.close_all_connections().await;
+        assert_eq!(poll(&mut draining), Some((0, 1)));
+    });
+}
+
 /// The future only waits, and cuts.
 #[test]
 fn a_drain_that_nobody_awaits_any_more_goes_on_without_a_deadline() {
