@@ -7,6 +7,7 @@
 //! | `GET /big?n=BYTES` | that many bytes, sent no faster than the client reads |
 //! | `GET /sleep?ms=N` | comes after that many milliseconds |
 //! | `GET /events?n=COUNT&ms=PAUSE` | server-sent events, each when it happens |
+//! | `GET /client` | whom this server takes the client for: protocol, IP address, the connection's address |
 //!
 //! Where there is GET there is HEAD. OPTIONS says what a path takes, `OPTIONS *` what the server does. Another method gives
 //! 405, a bad query 400, anything else 404.
@@ -25,7 +26,6 @@
 mod certificate;
 mod support;
 
-use std::net::IpAddr;
 use std::num::ParseFloatError;
 use std::rc::Rc;
 use std::str::FromStr;
@@ -35,7 +35,8 @@ use bytes::{Bytes, BytesMut};
 use certificate::Certificate;
 use landspout::httpserver::{
     BoxError, HttpConnection, HttpHeaders, HttpMessageDelegate, HttpServerConnectionDelegate, HttpServerOptions,
-    HttpServerRequest, Limits, Method, RequestStartLine, ServerConnectionId, StatusCode,
+    HttpServerRequest, IpNetwork, Limits, Method, ProxyProtocol, RequestStartLine, ServerConnectionId, StatusCode,
+    TrustedPeers, XHeaders,
 };
 use landspout::ioloop::{IoLoop, sleep};
 use landspout::netutil::SslOptions;
@@ -135,6 +136,7 @@ impl HttpMessageDelegate for Exchange {
         let request = HttpServerRequest::new(start_line, headers, connection, self.server_conn);
         match route(&request) {
             Ok(Route::Hello) => request.write_response(StatusCode::OK, &PLAIN, "Hello, World!")?,
+            Ok(Route::Client) => client(&request)?,
             Ok(Route::Echo) => self.echo = Some(BytesMut::new()),
             Ok(Route::Options { methods }) => {
                 request.write_response(StatusCode::NO_CONTENT, &allowing(HttpHeaders::new(), methods)?, "")?;
@@ -204,6 +206,13 @@ fn write_head(connection: &dyn HttpConnection, content_length: u64) -> Result<()
     Ok(())
 }
 
+fn client(request: &HttpServerRequest) -> Result<(), BoxError> {
+    let address = request.connection().context().address().map_or("a Unix socket".to_owned(), |it| it.to_string());
+    let text = format!("{} {} {address}\n", request.protocol(), request.remote_ip());
+    request.write_response(StatusCode::OK, &PLAIN, text)?;
+    Ok(())
+}
+
 async fn sleepy(request: &HttpServerRequest, pause: Duration) -> Result<(), BoxError> {
     let peer = request.remote_ip();
     let left = move || tracing::info!("{peer} stopped sending while its answer slept");
@@ -231,6 +240,7 @@ async fn events(request: &HttpServerRequest, n: u64, pause: Duration) -> Result<
 /// What is asked for.
 enum Route {
     Hello,
+    Client,
     Echo,
     Options { methods: &'static [Method] },
     Big { n: u64 },
@@ -244,7 +254,7 @@ const ANY: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::OPTION
 
 fn route(request: &HttpServerRequest) -> Result<Route, Refusal> {
     let methods = match request.path() {
-        "/" | "/big" | "/sleep" | "/events" => GET,
+        "/" | "/client" | "/big" | "/sleep" | "/events" => GET,
         "/echo" => POST,
         // The server as a whole (RFC 9110, section 9.3.7).
         "*" => ANY,
@@ -260,6 +270,7 @@ fn route(request: &HttpServerRequest) -> Result<Route, Refusal> {
     }
     let milliseconds = || number(request, "ms").map(Duration::from_millis);
     Ok(match request.path() {
+        "/client" => Route::Client,
         "/echo" => Route::Echo,
         "/big" => Route::Big { n: number(request, "n")? },
         "/sleep" => Route::Sleep { pause: milliseconds()? },
@@ -333,8 +344,12 @@ const FLAGS: &[Flag] = &[
     Flag("--chunk-size", "BYTES", "the largest piece in which a body is read, up to [65536]"),
     Flag("--max-buffer-size", "BYTES", "what a connection may hold unread [104857600]"),
     Flag("--max-write-buffer-size", "BYTES", "what a connection may hold unsent; pieces have 65536 [104857600]"),
-    Flag("--xheaders", "", "believe a proxy's X-Real-Ip, X-Forwarded-For, X-Scheme, X-Forwarded-Proto"),
-    Flag("--trusted-downstream", "IP,IP,..", "proxies that X-Forwarded-For names and the client isn't"),
+    Flag("--xheaders", "", "believe a proxy's X-Forwarded-For and X-Forwarded-Proto"),
+    Flag("--x-real-ip", "", "believe a proxy's X-Real-IP and X-Scheme instead"),
+    Flag("--forwarded", "", "believe a proxy's Forwarded (RFC 7239) instead"),
+    Flag("--proxy-protocol", "", "expect the PROXY protocol, and refuse peers that are not trusted"),
+    Flag("--trust", "PEERS", "IPs, networks, loopback, private, unix, any: proxies that are trusted [loopback,unix]"),
+    Flag("--trusted-downstream", "PEERS", "IPs and networks of more proxies, for the header fields"),
 ];
 
 fn options(arguments: &Arguments) -> HttpServerOptions {
@@ -353,7 +368,7 @@ fn options(arguments: &Arguments) -> HttpServerOptions {
     let mut options = HttpServerOptions::new()
         .limits(limits)
         .no_keep_alive(arguments.has("--no-keep-alive"))
-        .xheaders(arguments.has("--xheaders"));
+        .xheaders(xheaders(arguments));
     if let Some(Seconds(timeout)) = arguments.value("--idle-timeout") {
         options = options.idle_connection_timeout(timeout);
     }
@@ -392,10 +407,28 @@ fn options(arguments: &Arguments) -> HttpServerOptions {
     if let Some(bytes) = arguments.value("--max-write-buffer-size") {
         options = options.max_write_buffer_size(bytes);
     }
-    if let Some(Addresses(proxies)) = arguments.value("--trusted-downstream") {
+    if arguments.has("--proxy-protocol") {
+        options = options.proxy_protocol(ProxyProtocol::trusting(trusted(arguments)));
+    }
+    if let Some(Networks(proxies)) = arguments.value("--trusted-downstream") {
         options = options.trusted_downstream(proxies);
     }
     options
+}
+
+fn xheaders(arguments: &Arguments) -> XHeaders {
+    let family = match ["--xheaders", "--x-real-ip", "--forwarded"].map(|flag| arguments.has(flag)) {
+        [false, false, false] => XHeaders::off(),
+        [true, false, false] => XHeaders::x_forwarded(),
+        [false, true, false] => XHeaders::x_real_ip(),
+        [false, false, true] => XHeaders::forwarded(),
+        _ => support::wrong_usage("--xheaders, --x-real-ip and --forwarded: choose one of them"),
+    };
+    family.trusting(trusted(arguments))
+}
+
+fn trusted(arguments: &Arguments) -> TrustedPeers {
+    arguments.value("--trust").unwrap_or_else(|| TrustedPeers::loopback().unix(true))
 }
 
 struct Seconds(Duration);
@@ -409,12 +442,12 @@ impl FromStr for Seconds {
     }
 }
 
-struct Addresses(Vec<IpAddr>);
+struct Networks(Vec<IpNetwork>);
 
-impl FromStr for Addresses {
-    type Err = std::net::AddrParseError;
+impl FromStr for Networks {
+    type Err = <IpNetwork as FromStr>::Err;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.split(',').map(|ip| ip.trim().parse()).collect::<Result<_, _>>().map(Self)
+        text.split(',').map(|network| network.trim().parse()).collect::<Result<_, _>>().map(Self)
     }
 }

@@ -15,7 +15,7 @@ use landspout_httputil::{
 };
 
 use crate::live::LiveConnections;
-use crate::xheaders::XHeaders;
+use crate::xheaders::Believer;
 
 /// The server's own place in the chain: it keeps the set of connections. In Tornado `HTTPServer` is that itself.
 pub(crate) struct ServerDelegate<D> {
@@ -40,15 +40,15 @@ impl<D: HttpServerConnectionDelegate> HttpServerConnectionDelegate for ServerDel
 /// Has the proxy's headers applied to each request.
 pub(crate) struct XHeadersDelegate<D> {
     pub(crate) delegate: D,
-    pub(crate) xheaders: Rc<XHeaders>,
+    pub(crate) believer: Rc<Believer>,
 }
 
 impl<D: HttpServerConnectionDelegate> HttpServerConnectionDelegate for XHeadersDelegate<D> {
     type Delegate = ServerRequestAdapter<D::Delegate>;
 
     fn start_request(&self, server_conn: ServerConnectionId, request_conn: Rc<dyn HttpConnection>) -> Self::Delegate {
-        let (xheaders, connection) = (self.xheaders.clone(), request_conn.clone());
-        ServerRequestAdapter { delegate: self.delegate.start_request(server_conn, request_conn), xheaders, connection }
+        let (believer, connection) = (self.believer.clone(), request_conn.clone());
+        ServerRequestAdapter { delegate: self.delegate.start_request(server_conn, request_conn), believer, connection }
     }
 
     fn on_close(&self, server_conn: ServerConnectionId) {
@@ -62,14 +62,14 @@ impl<D: HttpServerConnectionDelegate> HttpServerConnectionDelegate for XHeadersD
 #[doc(alias = "_ProxyAdapter")]
 pub(crate) struct ServerRequestAdapter<M> {
     delegate: M,
-    xheaders: Rc<XHeaders>,
+    believer: Rc<Believer>,
     connection: Rc<dyn HttpConnection>,
 }
 
 impl<M: HttpMessageDelegate> HttpMessageDelegate for ServerRequestAdapter<M> {
     async fn headers_received(&mut self, start_line: RequestStartLine, headers: HttpHeaders) -> Result<(), BoxError> {
         // The connection undoes it when the request is over.
-        self.xheaders.apply_xheaders(self.connection.context(), &headers);
+        self.believer.apply_xheaders(self.connection.context(), &headers)?;
         self.delegate.headers_received(start_line, headers).await
     }
 

@@ -35,7 +35,15 @@
 //!   For all limits of time `None` and zero mean that there is none (in Tornado an `idle_connection_timeout` of 0 is the hour).
 //! - [`drain`](HttpServer::drain) ends a server without cutting what is under way (Tornado issues 1791 and 3009).
 //! - [`Detach`] is there for requests as well, so that a callback can take the stream.
-//! - `X-Forwarded-For` entries are compared as addresses, not as texts, when `trusted_downstream` is skipped.
+//! - [`xheaders`](HttpServerOptions::xheaders) believes trusted peers only: with `true`, loopback addresses and Unix-domain sockets. In
+//!   Tornado every peer can choose its address (pull request 2579). A proxy elsewhere has to be named: [`XHeaders::trusting`].
+//! - One family of header fields counts, with `true` `X-Forwarded-For` and `X-Forwarded-Proto`. Tornado reads `X-Real-Ip` and `X-Scheme`
+//!   as well and prefers them, so that a client can set what the proxy doesn't (issue 763). For these there is
+//!   [`XHeaders::x_real_ip`], for RFC 7239 [`XHeaders::forwarded`], which Tornado doesn't know.
+//! - Entries of `X-Forwarded-For` are compared as addresses, not as texts; [`trusted_downstream`](HttpServerOptions::trusted_downstream)
+//!   takes networks, too, and believes what is in them when it connects itself.
+//! - `X-Real-IP` and `X-Scheme` have one value; of several, Tornado takes the last scheme.
+//! - [`proxy_protocol`](HttpServerOptions::proxy_protocol): Tornado issue 2492.
 //! - A handler that fails is answered with 500, a malformed form with 400.
 //! - `decompress_request` comes with gzip, which is not there yet.
 //!
@@ -54,9 +62,11 @@ pub use landspout_httputil::{
     HttpServerConnectionDelegate, HttpServerRequest, Method, Protocol, RequestContext, RequestStartLine,
     ResponseStartLine, ServerConnectionId, StatusCode, Version,
 };
+pub use landspout_netutil::{IpNetwork, TrustedPeers};
 pub use landspout_tcpserver::{ConnectionCounts, ProxyProtocol, ServerError};
 pub use live::Drained;
 pub use server::{HttpServer, HttpServerOptions};
+pub use xheaders::XHeaders;
 
 /// Its examples are tests too.
 #[cfg(doctest)]

@@ -1,14 +1,14 @@
 //! `HttpServer` and its options.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use landspout_http1connection::{Http1ConnectionParameters, Http1ServerConnection, Http1Service, Limits};
 use landspout_httputil::{HttpServerConnectionDelegate, HttpServerRequest, Protocol, RequestContext};
 use landspout_iostream::IoStream;
-use landspout_netutil::{BindOptions, Listener, PeerAddress};
+use landspout_netutil::{BindOptions, IpNetwork, Listener, PeerAddress};
 #[cfg(feature = "tls")]
 use landspout_netutil::{ReloadableServerConfig, TlsError};
 use landspout_process::ForkOptions;
@@ -16,7 +16,7 @@ use landspout_tcpserver::{ConnectionCounts, ProxyProtocol, ServerError, TcpServe
 
 use crate::adapter::{CallbackDelegate, CallbackResult, ServerDelegate, XHeadersDelegate};
 use crate::live::{Drained, LiveConnections};
-use crate::xheaders::XHeaders;
+use crate::xheaders::{Believer, XHeaders};
 
 /// How long a connection may be idle, unless told otherwise. Tornado's hour.
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -50,8 +50,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct HttpServerOptions {
     params: Http1ConnectionParameters,
     tcp: TcpServerOptions,
-    xheaders: bool,
-    trusted_downstream: Vec<IpAddr>,
+    xheaders: XHeaders,
+    trusted_downstream: Vec<IpNetwork>,
     protocol: Option<Protocol>,
     /// Serves TLS.
     secure: bool,
@@ -71,7 +71,7 @@ impl Default for HttpServerOptions {
             params,
             tcp: TcpServerOptions::new().send_timeout(SEND_TIMEOUT),
             secure: false,
-            xheaders: false,
+            xheaders: XHeaders::off(),
             trusted_downstream: Vec::new(),
             protocol: None,
         }
@@ -90,16 +90,20 @@ impl HttpServerOptions {
         self
     }
 
-    /// Believe `X-Real-Ip` or `X-Forwarded-For`, and `X-Scheme` or `X-Forwarded-Proto`. Only for a server that nobody but a
-    /// proxy can reach. Default: no.
-    pub fn xheaders(mut self, believe: bool) -> Self {
-        self.xheaders = believe;
+    /// Takes address and protocol of the client from header fields that a proxy sends: see [`XHeaders`]. Default: no.
+    ///
+    /// `true` is [`XHeaders::x_forwarded`]: `X-Forwarded-For` and `X-Forwarded-Proto`, from peers on this machine and from those
+    /// of [`trusted_downstream`](Self::trusted_downstream). It differs from Tornado's, which believes every peer, and two families
+    /// of fields at once.
+    pub fn xheaders(mut self, xheaders: impl Into<XHeaders>) -> Self {
+        self.xheaders = xheaders.into();
         self
     }
 
-    /// Proxies whose own addresses are skipped in `X-Forwarded-For`.
-    pub fn trusted_downstream(mut self, proxies: impl IntoIterator<Item = IpAddr>) -> Self {
-        self.trusted_downstream = proxies.into_iter().collect();
+    /// Proxies by their addresses or networks, besides those that [`xheaders`](Self::xheaders) trusts: they are skipped in
+    /// lists of proxies, and believed when they are the peer.
+    pub fn trusted_downstream<N: Into<IpNetwork>>(mut self, proxies: impl IntoIterator<Item = N>) -> Self {
+        self.trusted_downstream = proxies.into_iter().map(Into::into).collect();
         self
     }
 
@@ -271,9 +275,8 @@ impl HttpServerOptions {
         D: HttpServerConnectionDelegate + 'static,
     {
         let live = Rc::new(LiveConnections::default());
-        let service = if self.xheaders {
-            let xheaders = Rc::new(XHeaders { trusted_downstream: self.trusted_downstream });
-            let delegate = XHeadersDelegate { delegate, xheaders };
+        let service = if let Some(believer) = Believer::new(self.xheaders, self.trusted_downstream) {
+            let delegate = XHeadersDelegate { delegate, believer: Rc::new(believer) };
             Http1Service::new(ServerDelegate { delegate, live: live.clone() }, self.params)
         } else {
             Http1Service::new(ServerDelegate { delegate, live: live.clone() }, self.params)

@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
-use landspout_httpserver::{HttpHeaders, HttpServerOptions, HttpServerRequest, ServerError, StatusCode};
+use landspout_httpserver::{HttpHeaders, HttpServerOptions, HttpServerRequest, ServerError, StatusCode, XHeaders};
 use landspout_iostream::{IoStream, Tls};
 use landspout_netutil::{CertReqs, Pem, SslOptions, TlsError};
 use rustls::{ClientConfig, RootCertStore};
@@ -92,6 +92,24 @@ fn a_request_tells_the_certificate_of_its_client() {
                 client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
                 assert_eq!(client.response().await.body, expected);
             }
+        }
+    });
+}
+
+/// Tornado: SSLXHeaderTest.test_request_without_xprotocol. A proxy that speaks TLS with us may have got the request without.
+#[test]
+fn over_tls_a_proxy_may_say_http() {
+    run(async {
+        let (options, client) = sides();
+        let server = HttpServerOptions::new().ssl_options(options).unwrap().xheaders(XHeaders::x_real_ip()).callback(
+            async |request: HttpServerRequest| {
+                request.write_response(StatusCode::OK, &HttpHeaders::new(), request.protocol().as_str())
+            },
+        );
+        let client = Client::new(IoStream::connect_tls(listen(&server), client).await.unwrap());
+        for (field, expected) in [("", "https"), ("X-Scheme: http\r\n", "http"), ("X-Scheme: bad\r\n", "https")] {
+            client.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{field}\r\n"));
+            assert_eq!(client.response().await.text(), expected, "{field}");
         }
     });
 }

@@ -87,6 +87,8 @@ pub enum HttpInputError {
     MultipleHosts,
     /// A `Host` that is empty or not `uri-host [":" port]`; holds the value, shortened.
     InvalidHost(String),
+    /// A `Forwarded` field that breaks the grammar of RFC 7239, section 4; holds the value, shortened.
+    InvalidForwarded(String),
     /// A form in a content encoding that nobody undid; holds the encoding.
     UnsupportedContentEncoding(String),
     /// A body of a type that isn't taken here; holds the `Content-Type`.
@@ -125,6 +127,7 @@ impl fmt::Display for HttpInputError {
             Self::MissingHost => f.write_str("missing Host header"),
             Self::MultipleHosts => f.write_str("multiple Host headers"),
             Self::InvalidHost(host) => write!(f, "invalid Host header {host:?}"),
+            Self::InvalidForwarded(value) => write!(f, "malformed Forwarded header {value:?}"),
             Self::UnsupportedContentEncoding(coding) => write!(f, "unsupported Content-Encoding {coding:?} of a form"),
             Self::UnsupportedMediaType(given) => write!(f, "unsupported Content-Type {given:?}"),
             Self::TooManyArguments(limit) => write!(f, "too many form arguments (more than {limit})"),

@@ -16,6 +16,7 @@
 //! | names of files that others choose | [`harmless_filename`], [`path_beneath`] |
 //! | conditional requests and ranges | [`evaluate_preconditions`], [`select_range`], [`EntityTag`] |
 //! | cookies, dates, URLs | [`parse_cookie`], [`format_timestamp`], [`parse_http_date`], [`url_concat`] |
+//! | to know what proxies say | [`parse_forwarded`] (RFC 7239) |
 //! | to check what others send | [`validate_host`], [`is_token`], [`is_field_value`] |
 //!
 //! `Method`, `StatusCode` and `Version` are the [`http`] crate's; headers, start lines and requests convert from and to its types.
@@ -101,6 +102,7 @@ mod error;
 mod etag;
 mod filename;
 mod form;
+mod forwarded;
 mod grammar;
 mod header_params;
 mod header_text;
@@ -126,6 +128,7 @@ pub use error::{BoxError, HeaderError, HttpInputError, HttpOutputError, Multipar
 pub use etag::EntityTag;
 pub use filename::{harmless_filename, path_beneath};
 pub use form::{Arguments, Files, FormMap, HttpFile, parse_qs_bytes};
+pub use forwarded::{ForwardedElement, ForwardedName, ForwardedNode, ForwardedPort, parse_forwarded};
 pub use grammar::{is_field_content, is_field_value, is_token, trim_ows};
 pub use header_params::{ParsedHeader, encode_header, parse_header};
 pub use headers::{Fields, HeaderIndex, HttpHeaders, Iter};
