@@ -41,6 +41,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     server("http_playground", playground),
     Example { ends: true, ..server("drain", drain) },
     Example { arguments: &["--port", "0", "--http-port", "0", "--hsts", "300"], ..server("https", https) },
+    server("reverse_proxy", reverse_proxy),
     server("chat", chat),
     server("websocket_upgrade", websocket_upgrade),
     Example { arguments: &["--deadline", "300"], ..program("subprocess", subprocess) },
@@ -221,6 +222,14 @@ fn https(running: &Running) -> Result<(), String> {
 }
 
 /// Each call of the chain is printed when it happens, under its name.
+/// Its own upstream shows what reaches it.
+fn reverse_proxy(running: &Running) -> Result<(), String> {
+    let answer = client::http(running.address()?, "GET", "/path", b"")?;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let proxied = text.starts_with("GET /path\n") && text.contains("\nX-Forwarded-For: 127.0.0.1\n");
+    expect(answer.status == 200 && proxied, "GET /path reaches the upstream with X-Forwarded-For", &answer)
+}
+
 fn delegate_chain(running: &Running) -> Result<(), String> {
     let answer = client::http(running.address()?, "POST", "/", b"hello")?;
     expect(answer.status == 200, "POST / gives 200", &answer)?;
