@@ -1,13 +1,10 @@
 //! Dates as HTTP writes them: `Sun, 27 Jan 2013 18:43:20 GMT` (IMF-fixdate, RFC 9110, section 5.6.7).
 //!
 //! Rules: no clock is read here; a time that has no such form (before 1970, behind 9999) becomes the nearest that has one.
-//! Dates are read here and not by `httpdate`, which refuses leap seconds and what is before 1970: a condition with such a date
-//! would be ignored.
+//! Reading is strict about the form and knows all times that it can tell, leap seconds and what is before 1970 among them: a condition
+//! with a date that couldn't be read would be ignored.
 
-use std::io::Write;
 use std::time::{Duration, SystemTime};
-
-use httpdate::HttpDate;
 
 /// Formats a time for a header field: Tornado's `format_timestamp`.
 ///
@@ -19,21 +16,35 @@ use httpdate::HttpDate;
 /// assert_eq!(format_timestamp(time), "Sun, 27 Jan 2013 18:43:20 GMT");
 /// ```
 pub fn format_timestamp(time: SystemTime) -> String {
-    http_date(time).to_string()
+    imf_fixdate(time).map(char::from).iter().collect()
 }
 
 /// As [`format_timestamp`], for seconds since 1970.
 pub fn format_unix_timestamp(seconds: i64) -> String {
-    let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0).min(LAST_SECOND));
-    format_timestamp(SystemTime::UNIX_EPOCH + since)
+    imf_fixdate_of(u64::try_from(seconds).unwrap_or(0)).map(char::from).iter().collect()
 }
 
 /// As [`format_timestamp`], without allocating: what a server puts into `Date`.
 pub fn imf_fixdate(time: SystemTime) -> [u8; 29] {
-    let mut bytes = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-    // The text is 29 bytes long, whatever the date, so it always fits.
-    let _ = write!(&mut bytes[..], "{}", http_date(time));
-    bytes
+    imf_fixdate_of(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
+}
+
+fn imf_fixdate_of(since_1970: u64) -> [u8; 29] {
+    /// The last second of the year 9999.
+    const LAST_SECOND: u64 = 253_402_300_799;
+    let seconds = since_1970.min(LAST_SECOND) as i64;
+    let (days, time) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = date_of(days);
+    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    text[..3].copy_from_slice(&DAYS[(days + 4) as usize % 7].as_bytes()[..3]);
+    text[8..11].copy_from_slice(MONTHS[month as usize - 1].as_bytes());
+    for (at, number) in
+        [(5, day), (12, year / 100), (14, year % 100), (17, time / 3600), (20, time / 60 % 60), (23, time % 60)]
+    {
+        text[at] = b'0' + (number / 10) as u8;
+        text[at + 1] = b'0' + (number % 10) as u8;
+    }
+    text
 }
 
 /// Reads a date in any of the three forms that HTTP knows (RFC 9110, section 5.6.7), as in `If-Modified-Since`.
@@ -119,6 +130,21 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
 }
 
+/// Year, month and day: the way back.
+fn date_of(days_since_1970: i64) -> (i64, i64, i64) {
+    /// 400 years are as many days, whichever they are.
+    const CYCLE: i64 = 146_097;
+    let days = days_since_1970 + 719_468;
+    let (cycle, day) = (days.div_euclid(CYCLE), days.rem_euclid(CYCLE));
+    // Without the leap days, all years are of one length.
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (year * 365 + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (cycle * 400 + year + next_year, month, day)
+}
+
 fn parts(text: &str, separator: char) -> Option<[&str; 3]> {
     let mut parts = text.split(separator);
     let all = [parts.next()?, parts.next()?, parts.next()?];
@@ -129,13 +155,4 @@ fn parts(text: &str, separator: char) -> Option<[&str; 3]> {
 fn number(text: &str, digits: usize) -> Option<i64> {
     let valid = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
     valid.then(|| text.parse().ok()).flatten()
-}
-
-/// The last second of the year 9999.
-const LAST_SECOND: u64 = 253_402_300_799;
-
-fn http_date(time: SystemTime) -> HttpDate {
-    // `HttpDate` panics on what it can't show.
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    HttpDate::from(SystemTime::UNIX_EPOCH + since.min(Duration::from_secs(LAST_SECOND)))
 }

@@ -42,6 +42,11 @@ pub(crate) fn get_with(address: SocketAddr, target: &str, fields: &[(&str, &str)
     ask(address, "GET", target, fields, b"")
 }
 
+/// Sends a form of parts with that boundary.
+pub(crate) fn post_form(address: SocketAddr, target: &str, boundary: &str, body: &[u8]) -> Result<Answer, String> {
+    ask(address, "POST", target, &[("Content-Type", &format!("multipart/form-data; boundary={boundary}"))], body)
+}
+
 fn ask(
     address: SocketAddr,
     method: &str,
