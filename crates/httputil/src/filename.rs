@@ -167,6 +167,59 @@ mod tests {
         }
     }
 
+    /// Names and paths made of what is dangerous in them.
+    #[test]
+    fn whatever_comes_is_harmless() {
+        const MATERIAL: [&str; 20] = [
+            "..",
+            ".",
+            "/",
+            "\\",
+            "-",
+            "~",
+            " ",
+            "con",
+            "NUL",
+            "lpt1",
+            "\0",
+            "\n",
+            "%2e",
+            "%2F",
+            "%00",
+            "%",
+            "é",
+            "x",
+            "\u{202e}",
+            "long.name.with.many.dots ",
+        ];
+        let mut state = 0x2545_F491_4F6C_DD1D_u64;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        for _ in 0..20_000 {
+            let given: String = (0..random(40)).map(|_| MATERIAL[random(MATERIAL.len())]).collect();
+            let name = harmless_filename(&given);
+            assert!(!name.is_empty() && name.len() <= MAX_LENGTH, "{given:?} became {name:?}");
+            assert!(!name.contains(['/', '\\']) && !name.chars().any(is_harmful), "{given:?} became {name:?}");
+            assert!(
+                !name.starts_with(['.', '-', ' ', '~']) && !name.ends_with(['.', ' ']),
+                "{given:?} became {name:?}"
+            );
+            assert!(!is_device(&name), "{given:?} became {name:?}");
+            assert_eq!(harmless_filename(&name), name);
+            if let Some(path) = path_beneath(&given) {
+                assert!(
+                    path.components().all(|part| matches!(part, Component::Normal(_))),
+                    "{given:?} became {path:?}"
+                );
+                assert!(!path.to_str().is_none_or(|path| path.contains('\0')), "{given:?} became {path:?}");
+            }
+        }
+    }
+
     #[test]
     fn long_names_keep_their_extension() {
         for (given, end) in [
