@@ -41,6 +41,9 @@ enum State {
     Trailers,
 }
 
+/// As many digits as a size of 64 bits may have. Zeros beyond that are no better than extensions, and count with them.
+const PLAIN_SIZE: usize = 16;
+
 /// The state of one chunked body.
 #[derive(Clone, Debug)]
 pub(crate) struct ChunkedDecoder {
@@ -150,7 +153,7 @@ impl ChunkedDecoder {
             if self.line > limits.max_chunk_line {
                 return Err(DecodeError::ChunkLineTooLong(limits.max_chunk_line));
             }
-            if next != Size {
+            if next != Size || self.line > PLAIN_SIZE {
                 self.extensions += 1;
                 if self.extensions > limits.max_chunk_extensions {
                     return Err(DecodeError::ChunkLineTooLong(limits.max_chunk_extensions));

@@ -38,7 +38,7 @@ pub enum DecodeError {
     UnsupportedVersion(String),
     /// The first line is longer than this limit (RFC 9112, section 3).
     StartLineTooLong(usize),
-    /// The head is longer than this limit.
+    /// The head is longer than this limit, or the interim responses to one request are.
     HeadTooLarge(usize),
     /// A field is longer than this limit.
     FieldTooLong(usize),

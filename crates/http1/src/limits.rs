@@ -14,6 +14,8 @@
 pub struct Limits {
     /// The whole head: first line, header fields and the blank line. 65,536 as in Tornado. Beyond it: 431, or 414 if the
     /// request line doesn't end before.
+    ///
+    /// Also the heads of all interim responses to one request together, as in Go: a server could send them for ever.
     pub max_header_size: usize,
     /// The request line without its line end. 16,384 as Node.js allows for a whole head; RFC 9112, section 3, asks for
     /// 8,000 at least. Beyond it: 414.
@@ -29,7 +31,8 @@ pub struct Limits {
     pub max_body_size: u64,
     /// The line with a chunk's size and extensions, without its line end. 4,096 as in Go. Beyond it: 400.
     pub max_chunk_line: usize,
-    /// All chunk extensions of one body together. 16,384 as in hyper and Node.js. Beyond it: 400.
+    /// All chunk extensions of one body together, and the zeros before its chunks' sizes, as far as these have more than 16
+    /// digits. 16,384 as in hyper and Node.js. Beyond it: 400.
     ///
     /// Without this limit a peer could wrap each byte of its body into kilobytes that count for nothing (RFC 9112,
     /// section 7.1.1; CVE-2023-39326, CVE-2024-22019).

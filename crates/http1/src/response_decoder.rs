@@ -55,6 +55,8 @@ pub struct ResponseDecoder {
 struct Request {
     method: MethodKind,
     offers_upgrade: bool,
+    /// How many bytes of interim responses it has got.
+    interim: usize,
 }
 
 impl ResponseDecoder {
@@ -75,7 +77,7 @@ impl ResponseDecoder {
         }
         let next = self.messages.start_next();
         if next {
-            self.request = Some(Request { method: method.into(), offers_upgrade });
+            self.request = Some(Request { method: method.into(), offers_upgrade, interim: 0 });
         }
         next
     }
@@ -124,17 +126,24 @@ impl ResponseDecoder {
         if input.is_empty() {
             return Ok(Decoded { consumed: 0, event: None });
         }
-        let Some(request) = self.request else { return Err(DecodeError::Unsolicited) };
+        let Some(request) = &mut self.request else { return Err(DecodeError::Unsolicited) };
         let messages = &mut self.messages;
         let Some(len) = messages.scan_head(input, Block::Response)? else {
             return Ok(Decoded { consumed: 0, event: None });
         };
-        let (max_headers, Request { method, offers_upgrade }) = (messages.limits.max_headers, request);
+        let max_headers = messages.limits.max_headers;
+        let Request { method, offers_upgrade, .. } = *request;
         let (start_line, says) =
             head::parse_scanned_response(&input[..len], max_headers, &mut messages.storage, method, offers_upgrade)?;
         let ResponseSays { body, keep_alive, switches } = says;
         let head = ResponseHead { start_line, headers: messages.storage.clone(), body, keep_alive, switches };
-        if !head.is_interim() {
+        if head.is_interim() {
+            request.interim += len;
+            let limit = messages.limits.max_header_size;
+            if request.interim > limit {
+                return Err(DecodeError::HeadTooLarge(limit));
+            }
+        } else {
             self.request = None;
             self.switched = switches;
             messages.keep_alive = keep_alive;

@@ -331,6 +331,28 @@ fn interim_responses_come_before_the_final_one() {
     check(&["POST"], "HTTP/1.1 199 \r\n\r\nx", &["1.1 199  - keep", "..."]);
 }
 
+/// A server could go on with them for ever, and each of them gives it more time.
+#[test]
+fn interim_responses_are_together_no_longer_than_a_head_may_be() {
+    const HINT: &str = "HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n";
+    let limits = Limits { max_header_size: 3 * HINT.len(), ..Limits::default() };
+    let hint = "1.1 103 Early Hints - keep";
+    let end = "HTTP/1.1 204 No Content\r\n\r\n";
+    // Each request has all of it again.
+    let input = (HINT.repeat(3) + end).repeat(2);
+    let events = [hint, hint, hint, "1.1 204 No Content - keep", "end"];
+    check_limited(&limits, &["GET", "GET"], input.as_bytes(), &[events, events].concat());
+    let error = "!HeadTooLarge";
+    check_limited(&limits, &["GET"], (HINT.repeat(4) + end).as_bytes(), &[hint, hint, hint, error]);
+    let other = "HTTP/1.1 100 Continue\r\n\r\n";
+    check_limited(
+        &limits,
+        &["GET"],
+        (HINT.repeat(2) + other + other).as_bytes(),
+        &[hint, hint, "1.1 100 Continue - keep", error],
+    );
+}
+
 #[test]
 fn switching_protocols_ends_http() {
     const UPGRADE: &str = "Connection: upgrade\r\nUpgrade: x\r\n";

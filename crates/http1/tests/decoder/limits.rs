@@ -190,6 +190,27 @@ fn chunk_lines_and_extensions() {
     assert_eq!(whole("1;a=b\r\na\r\n".repeat(10_000)).last().unwrap(), "!400 ChunkLineTooLong");
 }
 
+/// Zeros before a size wrap a byte as well as extensions do. Those that fill up a number of 64 bits are free.
+#[test]
+fn zeros_before_a_size_count_as_extensions_do() {
+    const HEAD: &str = "POST / 1.1 chunked keep";
+    let limits = limits(|l| l.max_chunk_extensions = 5);
+    let request = |body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    let chunks =
+        |zeros: usize, n: usize| request(&(format!("{}1\r\na\r\n", "0".repeat(zeros)).repeat(n) + "0\r\n\r\n"));
+    check_limited(&limits, chunks(15, 10).as_bytes(), &[HEAD, "data aaaaaaaaaa", "end"]);
+    check_limited(&limits, chunks(16, 5).as_bytes(), &[HEAD, "data aaaaa", "end"]);
+    check_limited(&limits, chunks(16, 6).as_bytes(), &[HEAD, "data aaaaa", "!400 ChunkLineTooLong"]);
+    check_limited(&limits, chunks(20, 1).as_bytes(), &[HEAD, "data a", "end"]);
+    check_limited(&limits, chunks(21, 1).as_bytes(), &[HEAD, "!400 ChunkLineTooLong"]);
+    check_limited(&limits, request("1;abc\r\na\r\n00000000000000000\r\n\r\n").as_bytes(), &[HEAD, "data a", "end"]);
+    check_limited(
+        &limits,
+        request("1;abc\r\na\r\n000000000000000000\r\n\r\n").as_bytes(),
+        &[HEAD, "data a", "!400 ChunkLineTooLong"],
+    );
+}
+
 #[test]
 fn trailer_section() {
     const HEAD: &str = "POST / 1.1 chunked keep";
