@@ -224,6 +224,11 @@ impl Http1Connection {
         }
     }
 
+    /// The pump has heard that the response is complete: a handle that is still kept has nothing more to say.
+    pub(crate) fn settle(&self) {
+        self.awaited.set(false);
+    }
+
     pub(crate) fn poll_finished(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_finished() {
             return Poll::Ready(());

@@ -217,6 +217,7 @@ async fn await_response(link: &Rc<Link>, desk: &Desk, exchange: Rc<Http1Connecti
         };
         if exchange.poll_finished(cx).is_ready() {
             let outcome = exchange.conclude();
+            exchange.settle();
             desk.resume(Some(exchange), link);
             return Poll::Ready(outcome);
         }

@@ -343,3 +343,38 @@ fn limits_that_found_no_body_are_forgotten() {
         assert_eq!(client.response().await.brief(), (200, "/next"));
     });
 }
+
+/// The connection waits for two answers from handles that are let go at once; the first one's was given long ago.
+#[test]
+fn a_handle_of_an_answered_request_says_nothing_about_the_next_one() {
+    run(async {
+        let kept: Rc<RefCell<Vec<Connection>>> = Rc::default();
+        let recorder = Recorder::new({
+            let kept = kept.clone();
+            move |connection: Connection, call| {
+                if let Call::Finish(_) = call {
+                    kept.borrow_mut().push(connection);
+                }
+                async { done() }
+            }
+        });
+        let (client, connection) = connect(&service(recorder));
+        client.send(get("/1"));
+        until(|| kept.borrow().len() == 1).await;
+        turns(3).await;
+        ok(&kept.borrow()[0], "one").unwrap();
+        assert_eq!(client.response().await.brief(), (200, "one"));
+        client.send(get("/2"));
+        until(|| kept.borrow().len() == 2).await;
+        turns(3).await;
+        let first = kept.borrow_mut().remove(0);
+        let second = kept.borrow_mut().remove(0);
+        drop(second);
+        drop(first);
+        let response = client.response().await;
+        assert_eq!((response.status, response.field("connection")), (500, Some("close")));
+        turns(10).await;
+        assert!(connection.is_answered(), "nothing is read any more but the peer's goodbye");
+        client.end().await;
+    });
+}
