@@ -478,7 +478,11 @@ impl Reading<'_> {
                         Some(deadline) => shared.deadline.set(deadline),
                         None => shared.deadline.clear(),
                     }
-                    match shared.more().await {
+                    let filled = match pace.is_over(shared.stream.now()) {
+                        true => Filled::TooLate,
+                        false => shared.more().await,
+                    };
+                    match filled {
                         Filled::More | Filled::Nothing => {}
                         Filled::End if self.end()? => break,
                         Filled::End => {}

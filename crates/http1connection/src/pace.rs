@@ -60,6 +60,12 @@ impl Pace {
         earliest(self.whole, self.budget)
     }
 
+    /// Whether the whole time has passed. Then nothing more is taken, not even what has come: an application that takes its time
+    /// for each piece would find more of them for ever.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.whole.is_some_and(|end| end <= now)
+    }
+
     /// What was too late when the deadline has passed.
     pub(crate) fn late(&self) -> Late {
         if self.whole.is_some() && self.deadline() == self.whole { Late::Whole } else { Late::Pace }

@@ -296,7 +296,11 @@ where
                         Some(deadline) => link.deadline.set(deadline),
                         None => link.deadline.clear(),
                     }
-                    match fill(&link.stream, &link.deadline, false).await {
+                    let filled = match pace.is_over(link.stream.now()) {
+                        true => Filled::TooLate,
+                        false => fill(&link.stream, &link.deadline, false).await,
+                    };
+                    match filled {
                         Filled::More | Filled::Nothing => {}
                         Filled::End => return Err(Outcome::Cut),
                         Filled::TooLate => {

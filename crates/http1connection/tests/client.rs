@@ -499,6 +499,24 @@ fn a_body_that_takes_too_long_or_comes_too_slowly_is_given_up() {
 }
 
 #[test]
+fn a_body_whose_bytes_are_always_there_has_its_time_all_the_same() {
+    run_jumping(|_| async {
+        let (client, server) = client_pair(params_with(|params| params.body_timeout = Some(seconds(10))));
+        ask(&client, "GET", "/").unwrap();
+        server.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").unwrap();
+        server.write(&vec![b'x'; 1_000_000]).unwrap();
+        let mut reader = Reader::acting(async |entry| {
+            if entry.starts_with("data") {
+                sleep(seconds(3)).await;
+            }
+            Ok(())
+        });
+        assert_eq!(client.read_response(&mut reader).await.unwrap_err(), ResponseError::BodyTimeout);
+        assert!(reader.trace.has("connection close") && client.stream().closed());
+    });
+}
+
+#[test]
 fn a_read_that_is_given_up_closes_the_connection() {
     run_jumping(|_| async {
         let (client, server) = client_pair(Http1ConnectionParameters::default());

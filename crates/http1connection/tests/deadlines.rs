@@ -281,6 +281,29 @@ fn the_time_can_be_set_within_the_body() {
     });
 }
 
+/// The application's time for the pieces is a part of the body's, also when there is always more to be read.
+#[test]
+fn a_body_whose_bytes_are_always_there_has_its_time_all_the_same() {
+    run_jumping(async |_| {
+        let recorder = Recorder::new(async |connection: Connection, call| match call {
+            Call::Data(_) => {
+                sleep(MINUTE / 4).await;
+                done()
+            }
+            Call::Finish(_) => ok(&connection, "thanks"),
+            _ => done(),
+        });
+        let trace = recorder.trace.clone();
+        let params = Http1ConnectionParameters { body_timeout: Some(MINUTE), ..Default::default() };
+        let (client, _) = connect_pair(&Http1Service::new(recorder, params));
+        let watch = Watch::start();
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+        client.send(vec![b'x'; 1_000_000]);
+        assert_eq!((client.response().await.status, watch.passed()), (408, 60_000));
+        assert!(trace.has("connection close") && !trace.has("finish"));
+    });
+}
+
 /// An early answer skips what little is left of the body, but waits for it no longer than for a peer's goodbye.
 #[test]
 fn the_rest_of_an_answered_body_is_not_awaited_forever() {
