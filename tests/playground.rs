@@ -205,3 +205,32 @@ fn it_serves_from_workers_and_from_threads() {
         example.terminate();
     }
 }
+
+#[test]
+fn it_tells_whom_it_takes_the_client_for() {
+    let asked = |arguments: &[&str], before: &[u8], fields: &str| {
+        let example = Example::start("http_playground", arguments);
+        let mut client = Client::connect(example.address());
+        client.send(before);
+        let request = format!("GET /client HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+        let text = client.ask(request.as_bytes()).text().to_owned();
+        example.terminate();
+        text
+    };
+    const FIELDS: &str = "X-Forwarded-For: 4.4.4.4, 10.1.1.1\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 5.5.5.5\r\n\
+        Forwarded: for=6.6.6.6\r\n";
+    for (arguments, expected) in [
+        (&[][..], "http 127.0.0.1 127.0.0.1:"),
+        (&["--xheaders"], "https 10.1.1.1 127.0.0.1:"),
+        (&["--xheaders", "--trusted-downstream", "10.0.0.0/8"], "https 4.4.4.4 127.0.0.1:"),
+        (&["--xheaders", "--trust", "10.0.0.0/8,127.0.0.1"], "https 4.4.4.4 127.0.0.1:"),
+        (&["--xheaders", "--trust", "10.0.0.0/8"], "http 127.0.0.1 127.0.0.1:"),
+        (&["--x-real-ip"], "http 5.5.5.5 127.0.0.1:"),
+        (&["--forwarded"], "http 6.6.6.6 127.0.0.1:"),
+    ] {
+        let text = asked(arguments, b"", FIELDS);
+        assert!(text.starts_with(expected), "{arguments:?}: {text}");
+    }
+    let header = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n";
+    assert_eq!(asked(&["--proxy-protocol"], header, ""), "http 192.0.2.7 192.0.2.7:56324\n");
+}

@@ -57,6 +57,7 @@ class Setting:
     """Where things are; set by run.py."""
 
     peer = None
+    playground = None
     work = None
 
 
@@ -163,15 +164,21 @@ class Peer(Child):
     def stop(self):
         """A server ends with SIGTERM, a client by itself; neither panics."""
         if self.name == "our server":
-            check(self.process.poll() is None, f"{self.name} ended by itself: {self.printed()}")
-            self.process.send_signal(signal.SIGTERM)
-            expect(self.finish(), 0, f"status of {self.name}")
+            stop_server(self)
         check(not any("panicked at" in line for line in self.err), f"{self.name} panicked: {self.printed()}")
 
     def memory(self):
         """What it has in memory, in KiB."""
         with open(f"/proc/{self.process.pid}/status") as status:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
+
+
+def stop_server(server):
+    """Ends one of our servers, which has to go well."""
+    check(server.process.poll() is None, f"{server.name} ended by itself: {server.printed()}")
+    server.process.send_signal(signal.SIGTERM)
+    expect(server.finish(), 0, f"status of {server.name}")
+    check(not any("panicked at" in line for line in server.err), f"{server.name} panicked: {server.printed()}")
 
 
 def run_client(*arguments):

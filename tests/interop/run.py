@@ -1,6 +1,6 @@
 """Runs our streams against real peers and prints a table of what happened. `cargo xtask interop` starts it.
 
-usage: run.py --peer PROGRAM --work DIRECTORY [--smoke] [WORD..]
+usage: run.py --peer PROGRAM --playground PROGRAM --work DIRECTORY [--smoke] [WORD..]
 
 --smoke runs a few cases that need nothing installed; with words, only cases whose name has one of them.
 """
@@ -14,13 +14,13 @@ import time
 import harness
 from harness import CASES, Setting, Skip
 
-MODULES = ("openssl_peers", "curl_peers", "python_peers", "tornado_peers", "mail_peers", "garbage")
+MODULES = ("openssl_peers", "curl_peers", "python_peers", "tornado_peers", "mail_peers", "proxy_peers", "garbage")
 
 
 def main():
     arguments = sys.argv[1:]
     smoke = "--smoke" in arguments
-    for flag in ("--peer", "--work"):
+    for flag in ("--peer", "--playground", "--work"):
         at = arguments.index(flag)
         setattr(Setting, flag[2:], os.path.abspath(arguments[at + 1]))
         del arguments[at : at + 2]

@@ -1,5 +1,6 @@
-//! `cargo xtask interop`: our streams against real peers, openssl, curl, Python's `ssl`, smtplib, Tornado. The cases are
-//! scripts in `tests/interop`; this builds our end of them, finds or installs the peers, and starts them.
+//! `cargo xtask interop`: our streams and servers against real peers, openssl, curl, Python's `ssl`, smtplib, Tornado, nginx,
+//! HAProxy. The cases are scripts in `tests/interop`; this builds our end of them, finds or installs the peers, and starts
+//! them.
 //!
 //! Rules: programs are installed by the system's package manager and only where they are missing; Tornado goes into an
 //! environment of its own in the target directory. The smoke test installs nothing and runs what the machine has.
@@ -14,12 +15,18 @@ use crate::examples;
 const PROGRAMS: &[(&str, &[&str])] =
     &[("openssl", &["openssl"]), ("curl", &["curl"]), ("python3", &["python3", "python3-venv"])];
 
+/// Likewise; without these their cases are skipped.
+const PROXIES: &[(&str, &[&str])] = &[("nginx", &["nginx-light"]), ("haproxy", &["haproxy"])];
+
 /// What pip installs.
 const TORNADO: &str = "tornado>=6.4,<7";
 
 /// All cases, or those whose name has one of these words.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     install_missing(PROGRAMS)?;
+    if let Err(problem) = install_missing(PROXIES) {
+        println!("interop: {problem}");
+    }
     let environment = work()?.join("venv");
     let python = environment.join("bin/python");
     if !python.exists() {
@@ -50,11 +57,13 @@ pub(crate) fn smoke(root: &Path) -> Result<(), String> {
 }
 
 fn cases(root: &Path, python: &Path, words: &[&str]) -> Result<(), String> {
-    succeed(ci::cargo(root).args(["build", "--locked", "-p", "landspout-workbench", "--example", "interop_peer"]))?;
+    let ours = ["--example", "interop_peer", "--example", "http_playground"];
+    succeed(ci::cargo(root).args(["build", "--locked", "-p", "landspout-workbench"]).args(ours))?;
     let mut command = Command::new(python);
     // Without -B it would leave compiled files beside the scripts.
     command.arg("-B").arg(root.join("tests/interop/run.py"));
     command.arg("--peer").arg(examples::built_examples()?.join("interop_peer"));
+    command.arg("--playground").arg(examples::built_examples()?.join("http_playground"));
     command.arg("--work").arg(work()?).args(words);
     succeed(&mut command)
 }
