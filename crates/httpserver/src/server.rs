@@ -230,7 +230,8 @@ impl HttpServerOptions {
 
     /// How long a client may take nothing of an answer, while there is something to be taken: then it is cut off. A client that
     /// reads is not, however slowly it does. Default 60 s, as nginx's `send_timeout`; `None` and zero: no limit, as in Tornado,
-    /// where whoever stops reading holds an answer's memory for ever. See [`TcpServerOptions::send_timeout`].
+    /// where whoever stops reading holds an answer's memory for ever. A detached stream keeps it. See
+    /// [`TcpServerOptions::send_timeout`].
     pub fn send_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.tcp = self.tcp.send_timeout(limit);
         self
@@ -243,7 +244,8 @@ impl HttpServerOptions {
     }
 
     /// How many connections one peer may have open at a time; what it opens beyond that is closed at once, without an answer:
-    /// [`TcpServerOptions::max_connections_per_peer`]. Default: no limit. Not for a server behind a proxy, whose peer that is.
+    /// [`TcpServerOptions::max_connections_per_peer`]. Default: no limit. Not for a server behind a proxy, whose peer that is,
+    /// unless it speaks the PROXY protocol.
     pub fn max_connections_per_peer(mut self, limit: impl Into<Option<usize>>) -> Self {
         self.tcp = self.tcp.max_connections_per_peer(limit);
         self

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::*;
 use landspout_httpserver::{
     BoxError, Detach, DetachError, HttpHeaders, HttpServer, HttpServerOptions, HttpServerRequest, Method,
@@ -62,6 +64,47 @@ fn a_detached_connection_is_not_the_servers_any_more() {
         upgraded.send("still here\n");
         upgraded.end_sending();
         assert_eq!(upgraded.rest().await, b"still here\n");
+    });
+}
+
+/// Detached before, or while it drains.
+#[test]
+fn a_drain_leaves_detached_streams_alone() {
+    run(async {
+        let gate = Gate::default();
+        let server = HttpServer::new({
+            let gate = gate.clone();
+            async move |request: HttpServerRequest| {
+                if request.path() == "/later" {
+                    gate.wait().await;
+                }
+                const ECHO: HttpHeaders = HttpHeaders::from_static(&[("Upgrade", "echo")]);
+                let switching = ResponseStartLine::new(StatusCode::SWITCHING_PROTOCOLS);
+                request.connection().write_headers(&switching, &ECHO, b"")?;
+                spawn(echo_lines(request.detach()?));
+                Ok::<_, BoxError>(())
+            }
+        });
+        let address = listen(&server);
+        let (before, later) = (connect(address), connect(address));
+        before.send(UPGRADE);
+        assert_eq!(before.head().await.status, 101);
+        later.send(UPGRADE.replacen('/', "/later", 1));
+        until(|| gate.is_waited_for()).await;
+        let draining = spawn({
+            let server = server.clone();
+            async move { server.drain(Duration::from_secs(3600)).await }
+        });
+        turns(10).await;
+        gate.open();
+        assert_eq!(later.head().await.status, 101);
+        let drained = draining.await.unwrap();
+        assert_eq!((drained.finished, drained.cut), (1, 0));
+        for client in [before, later] {
+            client.send("still here\n");
+            client.end_sending();
+            assert_eq!(client.rest().await, b"still here\n");
+        }
     });
 }
 

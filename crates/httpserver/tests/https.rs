@@ -4,6 +4,7 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::*;
 use landspout_httpserver::{HttpHeaders, HttpServerOptions, HttpServerRequest, ServerError, StatusCode, XHeaders};
@@ -56,6 +57,42 @@ fn requests_over_tls() {
         stream.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         stream.read_until_close().await.unwrap();
         assert_eq!(stream.error(), None);
+    });
+}
+
+/// An idle connection gets the goodbye of TLS, a request under way its answer and that, and a handshake that never ends is cut.
+#[test]
+fn a_drain_over_tls() {
+    run(async {
+        let (options, client) = sides();
+        let gate = Gate::default();
+        let server = HttpServerOptions::new().ssl_options(options).unwrap().callback({
+            let gate = gate.clone();
+            async move |request: HttpServerRequest| {
+                if request.path() == "/wait" {
+                    gate.wait().await;
+                }
+                request.write_response(StatusCode::OK, &HttpHeaders::new(), request.path())
+            }
+        });
+        let address = listen(&server);
+        let connect_tls = async || Client::new(IoStream::connect_tls(address, client.clone()).await.unwrap());
+        let (idle, busy, silent) = (connect_tls().await, connect_tls().await, connect(address));
+        assert_eq!(idle.get("/").await.text(), "/");
+        busy.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+        until(|| gate.is_waited_for() && server.connections() == 3).await;
+        let draining = spawn({
+            let server = server.clone();
+            async move { server.drain(Duration::from_millis(100)).await }
+        });
+        idle.end().await;
+        gate.open();
+        assert_eq!(busy.response().await.field("connection"), Some("close"));
+        busy.end().await;
+        busy.hang_up();
+        silent.cut().await;
+        let drained = draining.await.unwrap();
+        assert_eq!((drained.finished, drained.cut), (2, 1));
     });
 }
 
