@@ -25,6 +25,7 @@ pub(crate) const MODULES: &[(&str, usize)] = &[
     ("process", 9),
     ("tcpclient", 30),
     ("httputil", 56),
+    ("simple_httpclient", 46),
 ];
 
 /// Checks the tables, runs the tests that they name, and prints what is accounted for, and how.
