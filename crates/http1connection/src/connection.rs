@@ -203,6 +203,12 @@ impl Http1Connection {
         self.end();
     }
 
+    /// The response can't be completed, and the peer can't be told otherwise.
+    pub(crate) fn cut(&self) {
+        self.link().stream.close();
+        self.end();
+    }
+
     /// From here on the application's handles alone keep the exchange.
     pub(crate) fn leave_to_the_application(&self) {
         self.awaited.set(true);
@@ -329,8 +335,7 @@ impl HttpConnection for Http1Connection {
             Err(error @ HttpOutputError::BodyTooShort { .. }) => {
                 // The peer waits for bytes that never come: only a cut tells it.
                 drop(encoder);
-                stream.close();
-                self.end();
+                self.cut();
                 return Err(error);
             }
             Err(error) => return Err(error),
@@ -382,6 +387,10 @@ impl HttpConnection for Http1Connection {
 
     fn set_max_body_size(&self, bytes: u64) {
         self.max_body_size.set(Some(bytes));
+    }
+
+    fn max_body_size(&self) -> Option<u64> {
+        self.max_body_size.get()
     }
 
     fn elapsed(&self) -> Duration {

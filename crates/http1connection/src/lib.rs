@@ -70,6 +70,8 @@ mod client;
 mod connection;
 mod detach;
 mod error;
+#[cfg(feature = "gzip")]
+mod gzip;
 mod pace;
 mod params;
 mod pump;
@@ -83,6 +85,8 @@ pub use client::{AfterResponse, Http1ClientConnection};
 pub use connection::Http1Connection;
 pub use detach::{Detach, DetachError};
 pub use error::ResponseError;
+#[cfg(feature = "gzip")]
+pub use gzip::{CompressingDelegate, GzipContentEncoding, GzipMessageDelegate, GzipRequests};
 pub use landspout_http1::{DecodeError, Limits};
 pub use params::Http1ConnectionParameters;
 pub use server::{Http1ServerConnection, Http1Service};

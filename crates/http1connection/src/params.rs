@@ -42,6 +42,9 @@ pub struct Http1ConnectionParameters {
     /// How far a body may fall behind `min_body_rate`, and so for how long it may pause. While the application is busy with a
     /// piece, no time passes. Default 60 s.
     pub body_rate_grace: Duration,
+    /// Decompress requests: see [`GzipMessageDelegate`](crate::GzipMessageDelegate). A client's responses are wrapped by hand. Default: no.
+    #[cfg(feature = "gzip")]
+    pub decompress: bool,
     /// What a request may consist of: `max_header_size`, `max_body_size` and the rest.
     pub limits: Limits,
 }
@@ -59,6 +62,8 @@ impl Default for Http1ConnectionParameters {
             min_body_rate: 0,
             // nginx waits as long for more of a body (`client_body_timeout`).
             body_rate_grace: Duration::from_secs(60),
+            #[cfg(feature = "gzip")]
+            decompress: false,
             limits: Limits::default(),
         }
     }

@@ -79,3 +79,16 @@ pub(crate) fn output_error(error: StreamError) -> HttpOutputError {
         _ => HttpOutputError::Closed,
     }
 }
+
+/// Lets the loop's other tasks run.
+pub(crate) async fn pause() {
+    let mut paused = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

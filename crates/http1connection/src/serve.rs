@@ -16,7 +16,7 @@ use landspout_httputil::{
 use crate::connection::{Http1Connection, Link, refuse_unread};
 use crate::pace::{Late, Pace, earliest};
 use crate::params::Http1ConnectionParameters;
-use crate::pump::{Filled, fill, step};
+use crate::pump::{Filled, fill, pause, step};
 use crate::rendered::Rendered;
 use crate::server::LINGER;
 use crate::watch::{Gone, watch};
@@ -256,7 +256,7 @@ where
         delegate: &mut D::Delegate,
     ) -> Result<Received, Outcome> {
         let (link, exchange) = (self.link, self.exchange);
-        if let Some(bytes) = exchange.max_body_size.take() {
+        if let Some(bytes) = exchange.max_body_size.get() {
             decoder.set_max_body_size(bytes);
         }
         exchange.receiving.set(true);
@@ -417,17 +417,4 @@ where
         };
         self.exchange.fail(status)
     }
-}
-
-/// Lets the loop's other tasks run.
-async fn pause() {
-    let mut paused = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut paused, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -49,6 +49,18 @@ impl Http1Service {
     where
         D: HttpServerConnectionDelegate + 'static,
     {
+        #[cfg(feature = "gzip")]
+        if params.decompress {
+            let delegate = crate::gzip::GzipRequests::new(delegate, &params);
+            return Self::with(delegate, params);
+        }
+        Self::with(delegate, params)
+    }
+
+    fn with<D>(delegate: D, params: Http1ConnectionParameters) -> Self
+    where
+        D: HttpServerConnectionDelegate + 'static,
+    {
         let params = params.normalized();
         let (limits, requests) = (Rc::new(params.limits.clone()), params.requests());
         let rendered = Rc::new(Rendered::new());

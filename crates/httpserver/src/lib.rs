@@ -45,7 +45,12 @@
 //! - `X-Real-IP` and `X-Scheme` have one value; of several, Tornado takes the last scheme.
 //! - [`proxy_protocol`](HttpServerOptions::proxy_protocol): Tornado issue 2492.
 //! - A handler that fails is answered with 500, a malformed form with 400.
-//! - `decompress_request` comes with gzip, which is not there yet.
+//! - gzip (feature `gzip`): a body that isn't whole, or no gzip, is answered with 400 and one that is too large with 413; Tornado takes
+//!   the first, closes without a word at the second, and answers 400 to the third. `x-gzip` is the same (RFC 9110, section
+//!   8.4.1.3), all members of a body are read (RFC 1952, section 2.2), and a limit that was raised for a request is one for
+//!   what is decompressed, too.
+//! - Responses are compressed by the server; `Accept-Encoding` is read with its weights (RFC 9110, section 12.5.3), `ETag` is
+//!   weakened (section 8.8.1), and parts of a representation and `no-transform` are left alone.
 //!
 //! What concerns single connections is in `landspout-http1connection`, what concerns the bytes in `landspout-http1`.
 #![forbid(unsafe_code)]
@@ -56,6 +61,8 @@ mod server;
 mod xheaders;
 
 pub use adapter::CallbackResult;
+#[cfg(feature = "gzip")]
+pub use landspout_http1connection::{CompressingDelegate, GzipContentEncoding, GzipMessageDelegate, GzipRequests};
 pub use landspout_http1connection::{Detach, DetachError, Http1ConnectionParameters, Limits};
 pub use landspout_httputil::{
     BoxError, HttpConnection, HttpHeaders, HttpInputError, HttpMessageDelegate, HttpOutputError,

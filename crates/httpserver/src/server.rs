@@ -55,6 +55,8 @@ pub struct HttpServerOptions {
     protocol: Option<Protocol>,
     /// Serves TLS.
     secure: bool,
+    #[cfg(feature = "gzip")]
+    compress_response: bool,
 }
 
 impl Default for HttpServerOptions {
@@ -71,6 +73,8 @@ impl Default for HttpServerOptions {
             params,
             tcp: TcpServerOptions::new().send_timeout(SEND_TIMEOUT),
             secure: false,
+            #[cfg(feature = "gzip")]
+            compress_response: false,
             xheaders: XHeaders::off(),
             trusted_downstream: Vec::new(),
             protocol: None,
@@ -87,6 +91,22 @@ impl HttpServerOptions {
     /// Close each connection after one response. Default: keep it.
     pub fn no_keep_alive(mut self, close: bool) -> Self {
         self.params.no_keep_alive = close;
+        self
+    }
+
+    /// Decompress the bodies of requests with `Content-Encoding: gzip`. What comes of it counts against
+    /// [`max_body_size`](Self::max_body_size); what is no gzip, or not all of it, is answered with 400. Default: no.
+    #[cfg(feature = "gzip")]
+    pub fn decompress_request(mut self, decompress: bool) -> Self {
+        self.params.decompress = decompress;
+        self
+    }
+
+    /// Compress what gains by it for clients that take gzip; in Tornado a setting of `Application`. To choose more than that, put
+    /// [`GzipContentEncoding`](crate::GzipContentEncoding) around the delegate. Default: no.
+    #[cfg(feature = "gzip")]
+    pub fn compress_response(mut self, compress: bool) -> Self {
+        self.compress_response = compress;
         self
     }
 
@@ -273,6 +293,17 @@ impl HttpServerOptions {
 
     /// A server whose requests a delegate receives piece by piece.
     pub fn delegate<D>(self, delegate: D) -> HttpServer
+    where
+        D: HttpServerConnectionDelegate + 'static,
+    {
+        #[cfg(feature = "gzip")]
+        if self.compress_response {
+            return self.serve(landspout_http1connection::GzipContentEncoding::new(delegate));
+        }
+        self.serve(delegate)
+    }
+
+    fn serve<D>(self, delegate: D) -> HttpServer
     where
         D: HttpServerConnectionDelegate + 'static,
     {

@@ -189,6 +189,12 @@ pub trait HttpConnection {
     /// How many bytes the body of this request may have. Only this request's; use it in `headers_received`.
     fn set_max_body_size(&self, bytes: u64);
 
+    /// What [`set_max_body_size`](Self::set_max_body_size) has set for this request; for delegates that turn a body into
+    /// something larger, and have to keep the limit themselves. Default: nothing.
+    fn max_body_size(&self) -> Option<u64> {
+        None
+    }
+
     /// The time since the request's first byte arrived, until its response was finished.
     fn elapsed(&self) -> Duration;
 

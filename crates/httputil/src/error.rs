@@ -93,6 +93,10 @@ pub enum HttpInputError {
     UnsupportedContentEncoding(String),
     /// A body of a type that isn't taken here; holds the `Content-Type`.
     UnsupportedMediaType(String),
+    /// A body that is no such thing as its `Content-Encoding` says; tells how.
+    ContentEncoding(Cow<'static, str>),
+    /// A body that is larger than the limit (bytes), which it holds, once it is decompressed.
+    BodyTooLarge(u64),
     /// A form with more arguments than the limit, which it holds.
     TooManyArguments(usize),
     /// A `multipart/form-data` content type without a boundary, or with one that can be none.
@@ -113,7 +117,7 @@ impl HttpInputError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Multipart(MultipartError::PartTooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge(_) | Self::Multipart(MultipartError::PartTooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -130,6 +134,8 @@ impl fmt::Display for HttpInputError {
             Self::InvalidForwarded(value) => write!(f, "malformed Forwarded header {value:?}"),
             Self::UnsupportedContentEncoding(coding) => write!(f, "unsupported Content-Encoding {coding:?} of a form"),
             Self::UnsupportedMediaType(given) => write!(f, "unsupported Content-Type {given:?}"),
+            Self::ContentEncoding(how) => f.write_str(how),
+            Self::BodyTooLarge(limit) => write!(f, "decompressed body too large (more than {limit} bytes)"),
             Self::TooManyArguments(limit) => write!(f, "too many form arguments (more than {limit})"),
             Self::NoBoundary => f.write_str("multipart boundary not found"),
             Self::Multipart(_) => f.write_str("invalid multipart/form-data"),

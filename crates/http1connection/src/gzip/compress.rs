@@ -1,0 +1,360 @@
+//! Responses on their way out: Tornado's `GZipContentEncoding`.
+//!
+//! Rules: whatever the connection would refuse is refused, and nothing is written then; each piece that the application writes
+//! leaves at once, as it would uncompressed; what was compressed is never lost, even if the connection has no room for it.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io::Write;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use landspout_httputil::{
+    BoxError, HttpConnection, HttpHeaders, HttpMessageDelegate, HttpOutputError, HttpServerConnectionDelegate, Method,
+    RequestContext, RequestStartLine, ResponseStartLine, ServerConnectionId,
+};
+
+use super::negotiate::{Gain, accepts_gzip, elements, gain};
+use crate::connection::Http1Connection;
+
+/// Has a server's responses compressed for clients that take gzip: Tornado's `GZipContentEncoding`, its `compress_response`.
+///
+/// Compressed is what is text by its `Content-Type`, and not shorter than 1,024 bytes where the length is known. `Vary` tells caches
+/// of the choice, a strong `ETag` becomes a weak one (RFC 9110, section 8.8.1), and the length is that of what is sent. Left
+/// alone are answers to HEAD, parts (206), what has a `Content-Encoding`, and what `Cache-Control: no-transform` protects.
+///
+/// [`write_response`](HttpConnection::write_response) compresses at once, about 20 ms for each megabyte. What is larger, write it in pieces:
+/// each leaves as it is written, and the compressor in between keeps about 300 KB.
+///
+/// Don't compress a response that holds both a secret and what a stranger can put into it: its length tells about the secret
+/// (the attack BREACH).
+#[derive(Debug)]
+#[doc(alias = "compress_response")]
+pub struct GzipContentEncoding<D> {
+    delegate: D,
+    min_length: u64,
+    level: u32,
+}
+
+impl<D> GzipContentEncoding<D> {
+    /// Compresses the responses of `delegate`.
+    pub fn new(delegate: D) -> Self {
+        Self { delegate, min_length: 1024, level: 6 }
+    }
+
+    /// What is known to be shorter is sent as it is, in bytes. Default 1,024.
+    #[doc(alias = "MIN_LENGTH")]
+    pub fn min_length(mut self, bytes: u64) -> Self {
+        self.min_length = bytes;
+        self
+    }
+
+    /// From 1, fast, to 9, small. Default 6.
+    #[doc(alias = "GZIP_LEVEL")]
+    pub fn level(mut self, level: u32) -> Self {
+        self.level = level.clamp(1, 9);
+        self
+    }
+}
+
+impl<D: HttpServerConnectionDelegate> HttpServerConnectionDelegate for GzipContentEncoding<D> {
+    type Delegate = CompressingDelegate<D::Delegate>;
+
+    fn start_request(&self, server_conn: ServerConnectionId, request_conn: Rc<dyn HttpConnection>) -> Self::Delegate {
+        let connection = Rc::new(Compressing {
+            connection: request_conn,
+            min_length: self.min_length,
+            level: Compression::new(self.level),
+            accepted: Cell::new(false),
+            state: RefCell::new(None),
+        });
+        CompressingDelegate { delegate: self.delegate.start_request(server_conn, connection.clone()), connection }
+    }
+
+    fn on_close(&self, server_conn: ServerConnectionId) {
+        self.delegate.on_close(server_conn);
+    }
+}
+
+/// Notes what the client takes, and hands everything on: see [`GzipContentEncoding`].
+pub struct CompressingDelegate<D> {
+    delegate: D,
+    connection: Rc<Compressing>,
+}
+
+impl<D: fmt::Debug> fmt::Debug for CompressingDelegate<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompressingDelegate").field("delegate", &self.delegate).finish_non_exhaustive()
+    }
+}
+
+impl<D: HttpMessageDelegate> HttpMessageDelegate for CompressingDelegate<D> {
+    async fn headers_received(&mut self, start_line: RequestStartLine, headers: HttpHeaders) -> Result<(), BoxError> {
+        let has_content = *start_line.method() != Method::HEAD && *start_line.method() != Method::CONNECT;
+        self.connection.accepted.set(has_content && accepts_gzip(&headers));
+        self.delegate.headers_received(start_line, headers).await
+    }
+
+    async fn data_received(&mut self, chunk: Bytes) -> Result<(), BoxError> {
+        self.delegate.data_received(chunk).await
+    }
+
+    async fn trailers_received(&mut self, trailers: HttpHeaders) -> Result<(), BoxError> {
+        self.delegate.trailers_received(trailers).await
+    }
+
+    async fn finish(&mut self) -> Result<(), BoxError> {
+        self.delegate.finish().await
+    }
+
+    fn on_connection_close(&mut self) {
+        self.delegate.on_connection_close();
+    }
+}
+
+/// The writing side of an exchange, with a compressor in front.
+struct Compressing {
+    connection: Rc<dyn HttpConnection>,
+    min_length: u64,
+    level: Compression,
+    /// The client takes gzip, for an answer that has content.
+    accepted: Cell<bool>,
+    /// A response that is being compressed. Taken out while the connection is called, which may wake others.
+    state: RefCell<Option<Box<Compressor>>>,
+}
+
+struct Compressor {
+    /// `None`: at its end.
+    encoder: Option<GzEncoder<Vec<u8>>>,
+    /// What the application's `Content-Length` says.
+    length: Option<u64>,
+    /// What it has written.
+    written: u64,
+    /// Compressed, but the connection had no room for it.
+    pending: Vec<u8>,
+}
+
+impl Compressor {
+    fn new(level: Compression, length: Option<u64>) -> Self {
+        Self { encoder: Some(GzEncoder::new(Vec::new(), level)), length, written: 0, pending: Vec::new() }
+    }
+
+    /// Compresses a piece, if it isn't too long, so far that the client can read all of it.
+    fn compress(&mut self, chunk: &[u8]) -> Result<Vec<u8>, HttpOutputError> {
+        let attempted = self.written.saturating_add(chunk.len() as u64);
+        if let Some(content_length) = self.length.filter(|length| attempted > *length) {
+            return Err(HttpOutputError::BodyTooLong { content_length, attempted });
+        }
+        self.written = attempted;
+        let Some(encoder) = self.encoder.as_mut().filter(|_| !chunk.is_empty()) else { return Ok(Vec::new()) };
+        // To write to memory doesn't fail.
+        let _ = encoder.write_all(chunk).and_then(|()| encoder.flush());
+        Ok(std::mem::take(encoder.get_mut()))
+    }
+
+    /// Ends the compressed content; what is left of it is pending then.
+    fn end(&mut self) {
+        if let Some(Ok(rest)) = self.encoder.take().map(GzEncoder::finish) {
+            self.pending.extend(rest);
+        }
+    }
+}
+
+impl Compressing {
+    fn gain(&self, start_line: &ResponseStartLine, headers: &HttpHeaders, length: Option<u64>) -> Gain {
+        gain(start_line.code.as_u16(), headers, length, self.min_length)
+    }
+
+    /// Calls `f` with the compressor, if there is one.
+    fn with_compressor<T>(&self, f: impl FnOnce(&mut Compressor) -> T) -> Option<T> {
+        let mut compressor = self.state.borrow_mut().take()?;
+        let result = f(&mut compressor);
+        self.state.replace(Some(compressor));
+        Some(result)
+    }
+
+    /// Writes what had no room before.
+    fn write_pending(&self, compressor: &mut Compressor) -> Result<(), HttpOutputError> {
+        if !compressor.pending.is_empty() {
+            self.connection.write(&compressor.pending)?;
+            compressor.pending = Vec::new();
+        }
+        Ok(())
+    }
+
+    fn write_compressed(&self, compressor: &mut Compressor, chunk: &[u8]) -> Result<(), HttpOutputError> {
+        self.write_pending(compressor)?;
+        let compressed = compressor.compress(chunk)?;
+        match self.connection.write(&compressed) {
+            // The compressor can't take it back: it will be the first to have room.
+            Err(HttpOutputError::WriteBufferFull(_)) => {
+                compressor.pending = compressed;
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    fn finish_compressed(&self, compressor: &mut Compressor) -> Result<(), HttpOutputError> {
+        if let Some(content_length) = compressor.length.filter(|length| compressor.written < *length) {
+            // As the connection itself does: only a cut tells the client.
+            if let Some(connection) = self.connection.as_any().and_then(|any| any.downcast_ref::<Http1Connection>()) {
+                connection.cut();
+            }
+            return Err(HttpOutputError::BodyTooShort { content_length, written: compressor.written });
+        }
+        compressor.end();
+        self.write_pending(compressor)?;
+        self.connection.finish()
+    }
+}
+
+impl HttpConnection for Compressing {
+    fn write_headers(
+        &self,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        chunk: &[u8],
+    ) -> Result<(), HttpOutputError> {
+        let length = content_length(headers);
+        let gain = match length {
+            // The connection says what is wrong with it.
+            Some(None) => Gain::None,
+            _ => self.gain(start_line, headers, length.flatten()),
+        };
+        match gain {
+            Gain::None => self.connection.write_headers(start_line, headers, chunk),
+            Gain::Smaller if self.accepted.get() && self.state.borrow().is_none() => {
+                let mut compressor = Box::new(Compressor::new(self.level, length.flatten()));
+                let compressed = compressor.compress(chunk)?;
+                self.connection.write_headers(start_line, &encoded(headers)?, &compressed)?;
+                self.state.replace(Some(compressor));
+                Ok(())
+            }
+            gain => self.connection.write_headers(start_line, &varying(headers, gain, self.accepted.get())?, chunk),
+        }
+    }
+
+    fn write(&self, chunk: &[u8]) -> Result<(), HttpOutputError> {
+        let written = self.with_compressor(|compressor| self.write_compressed(compressor, chunk));
+        written.unwrap_or_else(|| self.connection.write(chunk))
+    }
+
+    fn finish(&self) -> Result<(), HttpOutputError> {
+        let Some(finished) = self.with_compressor(|compressor| self.finish_compressed(compressor)) else {
+            return self.connection.finish();
+        };
+        if finished.is_ok() {
+            drop(self.state.take());
+        }
+        finished
+    }
+
+    fn write_response(
+        &self,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        body: &[u8],
+    ) -> Result<(), HttpOutputError> {
+        let length = body.len() as u64;
+        let right = content_length(headers).is_none_or(|given| given == Some(length));
+        let gain = if right { self.gain(start_line, headers, Some(length)) } else { Gain::None };
+        if gain == Gain::None {
+            return self.connection.write_response(start_line, headers, body);
+        }
+        if gain == Gain::Smaller && self.accepted.get() && self.state.borrow().is_none() {
+            let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), self.level);
+            let compressed = encoder.write_all(body).and_then(|()| encoder.finish());
+            // What is compressed already in all but its name gets no smaller.
+            if let Some(compressed) = compressed.ok().filter(|compressed| compressed.len() < body.len()) {
+                return self.connection.write_response(start_line, &encoded(headers)?, &compressed);
+            }
+        }
+        self.connection.write_response(start_line, &varying(headers, gain, self.accepted.get())?, body)
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), HttpOutputError>> {
+        let flushed = self.connection.poll_flush(cx);
+        let is_pending = self.state.borrow().as_ref().is_some_and(|compressor| !compressor.pending.is_empty());
+        if !is_pending || !matches!(flushed, Poll::Ready(Ok(()))) {
+            return flushed;
+        }
+        // There is room now.
+        match self.with_compressor(|compressor| self.write_pending(compressor)) {
+            Some(Err(error)) => Poll::Ready(Err(error)),
+            _ => self.connection.poll_flush(cx),
+        }
+    }
+
+    fn set_close_callback(&self, callback: Option<Box<dyn FnOnce()>>) {
+        self.connection.set_close_callback(callback);
+    }
+
+    fn set_body_timeout(&self, timeout: Option<Duration>) {
+        self.connection.set_body_timeout(timeout);
+    }
+
+    fn set_max_body_size(&self, bytes: u64) {
+        self.connection.set_max_body_size(bytes);
+    }
+
+    fn max_body_size(&self) -> Option<u64> {
+        self.connection.max_body_size()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.connection.elapsed()
+    }
+
+    fn context(&self) -> &RequestContext {
+        self.connection.context()
+    }
+
+    fn as_any(&self) -> Option<&dyn std::any::Any> {
+        self.connection.as_any()
+    }
+}
+
+/// What the application says about the length: nothing, something that the connection will refuse, or a number.
+fn content_length(headers: &HttpHeaders) -> Option<Option<u64>> {
+    let mut values = headers.get_list("content-length");
+    let value = values.next()?;
+    let number = std::str::from_utf8(value).ok().filter(|_| value.iter().all(u8::is_ascii_digit));
+    Some(number.and_then(|number| number.parse().ok()).filter(|_| values.next().is_none()))
+}
+
+/// The fields of a compressed response.
+fn encoded(headers: &HttpHeaders) -> Result<HttpHeaders, HttpOutputError> {
+    let mut headers = varying(headers, Gain::Smaller, true)?;
+    headers.set("Content-Encoding", "gzip")?;
+    headers.remove("content-length");
+    weaken(&mut headers)?;
+    Ok(headers)
+}
+
+/// The fields of a response that is sent compressed to others, or of one that tells that such a response is still good.
+fn varying(headers: &HttpHeaders, gain: Gain, accepted: bool) -> Result<HttpHeaders, HttpOutputError> {
+    let mut headers = headers.clone();
+    let known = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding");
+    let told = elements(&headers, "vary").any(known);
+    if !told {
+        headers.add("Vary", "Accept-Encoding")?;
+    }
+    if gain == Gain::NotModified && accepted {
+        weaken(&mut headers)?;
+    }
+    Ok(headers)
+}
+
+/// A strong validator promises the same bytes (RFC 9110, section 8.8.1).
+fn weaken(headers: &mut HttpHeaders) -> Result<(), HttpOutputError> {
+    if let Some(tag) = headers.get("etag").filter(|tag| tag.starts_with(b"\"")) {
+        let weak = [b"W/", tag].concat();
+        headers.set("ETag", weak)?;
+    }
+    Ok(())
+}
