@@ -7,12 +7,14 @@
 //!   for `/big` and writes what comes until the close to a file.
 //! - `smtp`: a mail in plain lines up to STARTTLS, and over TLS from there (RFC 3207).
 //! - `greet` (server): queues a greeting the moment a client connects, before any handshake is done.
+//! - `requests` (client): HTTP/1.1 by our own client, see `requests.rs`.
 //! - `reverse` (client): a line, which comes back reversed, as `openssl s_server -rev` does it.
 //!
 //! A server prints its address, then a line for what is agreed on with each client and one for how it leaves. A client
 //! prints what it agreed on, and a last line that begins with `ok` or `error`.
 
 mod mail;
+mod requests;
 #[path = "../../examples/support/mod.rs"]
 mod support;
 
@@ -30,10 +32,11 @@ use support::{Arguments, Flag};
 const FLAGS: &[Flag] = &[
     support::PORT,
     Flag("--serve", "WORD", "be a server of this protocol: echo, http, smtp, greet"),
-    Flag("--use", "WORD", "be a client of this protocol: echo, http, smtp, reverse"),
+    Flag("--use", "WORD", "be a client of this protocol: echo, http, requests, smtp, reverse"),
     Flag("--connect", "ADDRESS", "where the client connects to"),
     Flag("--bytes", "N", "how many bytes the client sends [100000]"),
     Flag("--times", "N", "how often the client connects, one after the other [1]"),
+    Flag("--request", "WORDS", "one more request of `requests`"),
     Flag("--output", "FILE", "where the client writes what it got"),
     Flag("--tls", "", "secure the connection; the flags below do, too"),
     Flag("--certfile", "FILE", "our certificate"),
@@ -134,7 +137,12 @@ fn be_client(arguments: &Arguments, protocol: String) -> Result<(), support::Fai
     let bytes = arguments.value("--bytes").unwrap_or(100_000);
     for _ in 0..arguments.value("--times").unwrap_or(1) {
         let output = arguments.text("--output").map(str::to_owned);
-        let result = IoLoop::current().run_sync(use_once(address, tls.clone(), protocol.clone(), bytes, output))?;
+        let result = if protocol == "requests" {
+            let requests = arguments.texts("--request").map(str::to_owned).collect();
+            IoLoop::current().run_sync(requests::send(address, tls.clone(), requests))?
+        } else {
+            IoLoop::current().run_sync(use_once(address, tls.clone(), protocol.clone(), bytes, output))?
+        };
         match result {
             Ok(did) => println!("ok: {did}"),
             Err(error) => {

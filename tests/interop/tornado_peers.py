@@ -43,6 +43,18 @@ class Server:
 
     async def run(self):
         from tornado.netutil import bind_sockets
+
+        logging.getLogger("tornado").setLevel(logging.CRITICAL)
+        server = self.serving()
+        sockets = bind_sockets(0, "127.0.0.1")
+        server.add_sockets(sockets)
+        self.to = ("--connect", f"127.0.0.1:{sockets[0].getsockname()[1]}")
+        self.loop, self.end = asyncio.get_running_loop(), asyncio.Event()
+        self.ready.set()
+        await self.end.wait()
+        server.stop()
+
+    def serving(self):
         from tornado.tcpserver import TCPServer
 
         outer = self
@@ -54,15 +66,7 @@ class Server:
                 except Exception as failure:
                     outer.failures.append(failure)
 
-        logging.getLogger("tornado").setLevel(logging.CRITICAL)
-        server = Serving(ssl_options=self.context)
-        sockets = bind_sockets(0, "127.0.0.1")
-        server.add_sockets(sockets)
-        self.to = ("--connect", f"127.0.0.1:{sockets[0].getsockname()[1]}")
-        self.loop, self.end = asyncio.get_running_loop(), asyncio.Event()
-        self.ready.set()
-        await self.end.wait()
-        server.stop()
+        return Serving(ssl_options=self.context)
 
     def __exit__(self, kind, *_):
         self.loop.call_soon_threadsafe(self.end.set)
