@@ -194,6 +194,52 @@ fn each_limit_has_its_status_and_the_answer_arrives() {
     example.terminate();
 }
 
+/// Each client leaves one thing undone, and waits for what comes of it.
+#[test]
+fn each_limit_of_time_ends_a_slow_client() {
+    let half_a_body = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc";
+    for (limits, sent, status) in [
+        (&["--first-byte-timeout", "0.1"][..], &b""[..], None),
+        (&["--idle-timeout", "0.1"], b"", None),
+        (&["--head-timeout", "0.1"], b"GET / HTTP/1.1\r\nHost", Some(408)),
+        (&["--body-timeout", "0.1"], half_a_body, Some(408)),
+        (&["--min-body-rate", "1000", "--body-rate-grace", "0.1"], half_a_body, Some(408)),
+    ] {
+        let example = Example::start("http_playground", limits);
+        let mut client = Client::connect(example.address());
+        client.send(sent);
+        if let Some(status) = status {
+            let answer = client.answer();
+            assert_eq!((answer.status, answer.field("Connection")), (status, Some("close")), "{limits:?}");
+        }
+        client.expect_end();
+        example.terminate();
+    }
+    let example = Example::start("http_playground", &["--send-timeout", "0.1"]);
+    let mut client = Client::connect(example.address());
+    client.send(&get("/big?n=1000000000"));
+    example.wait_for("that it was cut", |output| output.contains("was broken off").then_some(()));
+    example.terminate();
+}
+
+#[test]
+fn requests_and_connections_are_limited() {
+    let example = Example::start("http_playground", &["--max-requests", "2", "--max-connections-per-peer", "1"]);
+    let mut client = Client::connect(example.address());
+    assert_eq!(client.ask(&get("/")).field("Connection"), None);
+    Client::connect(example.address()).expect_end();
+    assert_eq!(client.ask(&get("/")).field("Connection"), Some("close"));
+    client.expect_end();
+    example.terminate();
+    let example = Example::start("http_playground", &["--max-connections", "1"]);
+    let (mut first, mut second) = (Client::connect(example.address()), Client::connect(example.address()));
+    second.send(&get("/"));
+    assert_eq!(first.ask(&get("/")).status, 200);
+    drop(first);
+    assert_eq!(second.answer().status, 200, "it has waited");
+    example.terminate();
+}
+
 #[test]
 fn it_serves_from_workers_and_from_threads() {
     for arguments in [&["--workers", "2"], &["--threads", "2"]] {
