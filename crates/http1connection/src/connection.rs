@@ -12,12 +12,13 @@ use std::time::{Duration, Instant, SystemTime};
 use landspout_http1::{BodyLength, RequestHead, ResponseEncoder};
 use landspout_httputil::{
     HttpConnection, HttpHeaders, HttpOutputError, Method, RequestContext, ResponseStartLine, ServerConnectionId,
-    StatusCode, Version,
+    Version,
 };
 use landspout_ioloop::Deadline;
 use landspout_iostream::IoStream;
 
 use crate::pump::{CHUNK_OVERHEAD, output_error, write_piece};
+use crate::refusal::Refusal;
 use crate::rendered::{HttpDate, Rendered};
 use crate::serve::SKIPPED_BODY;
 use crate::worker::Outcome;
@@ -162,7 +163,7 @@ impl Http1Connection {
     }
 
     /// Answers in the application's place if that is still possible, and gives the connection up.
-    pub(crate) fn fail(&self, status: StatusCode) -> Outcome {
+    pub(crate) fn fail(&self, refusal: &Refusal<'_>) -> Outcome {
         let Some(link) = &self.link else { return Outcome::Cut };
         if link.is_detached() {
             return Outcome::Detached;
@@ -176,7 +177,8 @@ impl Http1Connection {
             return Outcome::Cut;
         }
         self.encoder.borrow_mut().close_after();
-        let sent = write_refusal(|start_line, headers, body| self.write_response(start_line, headers, body), status);
+        let write = |start_line: &_, headers: &_, body: &_| self.write_response(start_line, headers, body);
+        let sent = self.rendered.refusals.write(refusal, write);
         if sent.is_ok() { Outcome::Linger } else { Outcome::Cut }
     }
 
@@ -419,7 +421,7 @@ impl Drop for Http1Connection {
             Outcome::Cut
         } else {
             tracing::error!("a request handler ended without finishing its response");
-            self.fail(StatusCode::INTERNAL_SERVER_ERROR)
+            self.fail(&Refusal::Unanswered)
         };
         link.left.set(Some(outcome));
         if let Some(pump) = self.pump.take() {
@@ -429,28 +431,18 @@ impl Drop for Http1Connection {
 }
 
 /// Answers something that never became a request.
-pub(crate) fn refuse_unread(link: &Link, date: &HttpDate, status: StatusCode) {
+pub(crate) fn refuse_unread(link: &Link, rendered: &Rendered, refusal: &Refusal<'_>) {
     // What can't be read may still be understood: no content in answer to HEAD (RFC 9110, section 9.3.2).
     let head = link.stream.with_buffered(|unread| unread.trim_ascii_start().starts_with(b"HEAD "));
     let mut encoder = match head {
         true => ResponseEncoder::new(&Method::HEAD, Version::HTTP_11, false),
         false => ResponseEncoder::for_error(),
     };
+    let date = link.date(rendered);
     let write = |start_line: &ResponseStartLine, headers: &HttpHeaders, body: &[u8]| {
-        let compose = |out: &mut Vec<u8>| encoder.response(start_line, headers, body, date, out);
+        let compose = |out: &mut Vec<u8>| encoder.response(start_line, headers, body, &date, out);
         link.stream.write_with(body.len(), compose).map_err(output_error)?
     };
     // A peer that is gone needs no answer.
-    let _ = write_refusal(write, status);
-}
-
-/// The short answer to what can't be served: the status in words, as plain text.
-fn write_refusal(
-    write: impl FnOnce(&ResponseStartLine, &HttpHeaders, &[u8]) -> Result<(), HttpOutputError>,
-    status: StatusCode,
-) -> Result<(), HttpOutputError> {
-    const HEADERS: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "text/plain")]);
-    let start_line = ResponseStartLine::new(status);
-    let body = format!("{} {}\n", status.as_u16(), start_line.reason());
-    write(&start_line, &HEADERS, body.as_bytes())
+    let _ = rendered.refusals.write(refusal, write);
 }

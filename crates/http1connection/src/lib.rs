@@ -48,6 +48,7 @@
 //!   request that doesn't come.
 //! - Every refusal has its status (400, 408, 413, 414, 417, 431, 501, 505), a short body and `Connection: close`, and the
 //!   connection lingers so that the peer can read it (RFC 9112, section 9.6). Tornado answers 400 or nothing.
+//! - What such an answer looks like can be chosen: [`Http1Service::error_response`].
 //! - An error or panic of the application is answered with 500 while that is possible, and so is a request whose last handle
 //!   was dropped without a complete response.
 //! - There are limits for the first byte, for a head alone, for the pace of a body, and for the number of requests, and who
@@ -75,6 +76,7 @@ mod gzip;
 mod pace;
 mod params;
 mod pump;
+mod refusal;
 mod rendered;
 mod serve;
 mod server;
@@ -89,6 +91,7 @@ pub use error::ResponseError;
 pub use gzip::{CompressingDelegate, GzipContentEncoding, GzipMessageDelegate, GzipRequests};
 pub use landspout_http1::{DecodeError, Limits};
 pub use params::Http1ConnectionParameters;
+pub use refusal::{ErrorResponse, Refusal};
 pub use server::{Http1ServerConnection, Http1Service};
 
 /// Its examples are tests too.

@@ -6,12 +6,16 @@ use std::time::{Duration, Instant, SystemTime};
 use landspout_http1::RenderedHeads;
 use landspout_httputil::imf_fixdate;
 
+use crate::refusal::Shape;
+
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (IMF-fixdate, RFC 9110, section 5.6.7).
 pub(crate) type HttpDate = [u8; 29];
 
 pub(crate) struct Rendered {
     /// Heads of responses, dated.
     pub(crate) heads: RefCell<RenderedHeads>,
+    /// Answers to errors; rendered when there is one.
+    pub(crate) refusals: Shape,
     date: Cell<HttpDate>,
     /// When the next second begins, on the loop's clock.
     valid_until: Cell<Option<Instant>>,
@@ -21,6 +25,7 @@ impl Rendered {
     pub(crate) fn new() -> Self {
         Self {
             heads: RefCell::default(),
+            refusals: Shape::default(),
             date: Cell::new(*b"Thu, 01 Jan 1970 00:00:00 GMT"),
             valid_until: Cell::new(None),
         }

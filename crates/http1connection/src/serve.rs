@@ -10,13 +10,14 @@ use std::task::Poll;
 
 use landspout_http1::{BodyLength, DecodeError, Event, Limits, RequestDecoder, RequestHead};
 use landspout_httputil::{
-    BoxError, HttpInputError, HttpMessageDelegate, HttpOutputError, HttpServerConnectionDelegate, StatusCode,
+    BoxError, HttpInputError, HttpMessageDelegate, HttpOutputError, HttpServerConnectionDelegate,
 };
 
 use crate::connection::{Http1Connection, Link, refuse_unread};
 use crate::pace::{Late, Pace, earliest};
 use crate::params::Http1ConnectionParameters;
 use crate::pump::{Filled, fill, pause, step};
+use crate::refusal::Refusal;
 use crate::rendered::Rendered;
 use crate::server::LINGER;
 use crate::watch::{Gone, watch};
@@ -85,7 +86,7 @@ where
             }
             Err(error) => {
                 tracing::info!("malformed HTTP message from {}: {error}", link.context);
-                return answer_unread(core, link, error.status());
+                return answer_unread(core, link, &Refusal::Malformed(&error));
             }
         };
         link.deadline.clear();
@@ -173,14 +174,14 @@ async fn more_of_head<D>(core: &Core<D>, link: &Link, decoder: &RequestDecoder) 
         }
         Filled::End => Err(Outcome::Cut),
         Filled::TooLate => {
-            tracing::info!("timeout reading a request's head from {}", link.context);
-            Err(answer_unread(core, link, StatusCode::REQUEST_TIMEOUT))
+            tracing::info!("{} from {}", Refusal::HeadTimeout, link.context);
+            Err(answer_unread(core, link, &Refusal::HeadTimeout))
         }
     }
 }
 
-fn answer_unread<D>(core: &Core<D>, link: &Link, status: StatusCode) -> Outcome {
-    refuse_unread(link, &link.date(&core.rendered), status);
+fn answer_unread<D>(core: &Core<D>, link: &Link, refusal: &Refusal<'_>) -> Outcome {
+    refuse_unread(link, &core.rendered, refusal);
     Outcome::Linger
 }
 
@@ -305,17 +306,17 @@ where
                         Filled::End => return Err(Outcome::Cut),
                         Filled::TooLate => {
                             let late = match pace.late() {
-                                Late::Whole => "timeout reading a request's body",
-                                Late::Pace => "a request's body comes too slowly",
+                                Late::Whole => Refusal::BodyTimeout,
+                                Late::Pace => Refusal::BodyTooSlow,
                             };
                             tracing::info!("{late} from {}", link.context);
-                            return Err(exchange.fail(StatusCode::REQUEST_TIMEOUT));
+                            return Err(exchange.fail(&late));
                         }
                     }
                 }
                 Err(error) => {
                     tracing::info!("malformed HTTP message from {}: {error}", link.context);
-                    return Err(exchange.fail(error.status()));
+                    return Err(exchange.fail(&Refusal::Malformed(&error)));
                 }
             }
         };
@@ -397,10 +398,10 @@ where
 
     #[cold]
     fn failed(&self, error: &(dyn std::error::Error + 'static)) -> Outcome {
-        let status = match error.downcast_ref::<HttpInputError>() {
+        let refusal = match error.downcast_ref::<HttpInputError>() {
             Some(input) => {
                 tracing::info!("bad request from {}: {input}", self.link.context);
-                input.status()
+                Refusal::Input(input)
             }
             // Clients come and go: a handler that hands that on has not failed.
             None if matches!(error.downcast_ref(), Some(HttpOutputError::Closed)) => {
@@ -412,9 +413,9 @@ where
                     Some(cause) => tracing::error!("error in a request handler: {error}: {cause}"),
                     None => tracing::error!("error in a request handler: {error}"),
                 }
-                StatusCode::INTERNAL_SERVER_ERROR
+                Refusal::Failed(error)
             }
         };
-        self.exchange.fail(status)
+        self.exchange.fail(&refusal)
     }
 }

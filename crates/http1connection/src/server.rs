@@ -15,6 +15,7 @@ use landspout_iostream::IoStream;
 
 use crate::connection::{Link, Stage};
 use crate::params::Http1ConnectionParameters;
+use crate::refusal::{ErrorResponse, Refusal, Shape};
 use crate::rendered::Rendered;
 use crate::serve::{Core, worker};
 use crate::worker::{Desk, Outcome, Worker, Workers};
@@ -32,6 +33,7 @@ const FIRST_REQUEST_OF_DRAIN: Duration = Duration::from_secs(5);
 /// Making one touches no loop: it may be made before a process forks.
 pub struct Http1Service {
     start: Box<dyn Start>,
+    rendered: Rc<Rendered>,
 }
 
 /// Hides the type of the workers' coroutine, which has no name. One call per connection.
@@ -69,7 +71,16 @@ impl Http1Service {
             let core = core.clone();
             move |desk: Rc<Desk>| worker(core.clone(), desk)
         };
-        Self { start: Box::new(Service { shared: Rc::new(Shared { core, workers: Workers::new(make, rendered) }) }) }
+        let workers = Workers::new(make, rendered.clone());
+        Self { start: Box::new(Service { shared: Rc::new(Shared { core, workers }) }), rendered }
+    }
+
+    /// Has `shape` decide about headers and body of the answers that this service gives to errors itself, instead of the status in
+    /// words as plain text. The status, the framing and the end of the connection behind the answer stay as they are. `shape` is
+    /// called when there is such an answer, and must be quick. A panic in it is caught. The first one counts.
+    pub fn error_response(self, shape: impl Fn(&Refusal<'_>) -> ErrorResponse + 'static) -> Self {
+        self.rendered.refusals.set(Shape::new(shape));
+        self
     }
 }
 

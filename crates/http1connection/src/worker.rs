@@ -16,10 +16,10 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use landspout_http1::RequestHead;
-use landspout_httputil::StatusCode;
 use landspout_ioloop::panic_message;
 
 use crate::connection::{Http1Connection, Link};
+use crate::refusal::Refusal;
 use crate::rendered::Rendered;
 
 /// Workers that wait for work at most; further ones are freed. What they keep resident is bounded with that.
@@ -113,7 +113,7 @@ impl<F: Future<Output = ()>> Worker<F> {
         if let Err(payload) = polled {
             tracing::error!("panic in a request handler: {}", panic_message(&*payload));
             self.broken = true;
-            return Poll::Ready(self.desk.exchange.borrow().fail(StatusCode::INTERNAL_SERVER_ERROR));
+            return Poll::Ready(self.desk.exchange.borrow().fail(&Refusal::Panicked));
         }
         match self.desk.outcome.take() {
             Some(outcome) => Poll::Ready(outcome),

@@ -44,7 +44,9 @@ where
     })
 }
 
-fn headers(fields: &'static [(&'static str, &'static str)]) -> HttpHeaders {
+type Fields = &'static [(&'static str, &'static str)];
+
+fn headers(fields: Fields) -> HttpHeaders {
     HttpHeaders::from_static(fields)
 }
 
@@ -119,7 +121,7 @@ fn the_content_is_compressed_for_those_who_take_it() {
 #[test]
 fn what_does_not_gain_is_left_alone() {
     let long = text();
-    let rows: [(&str, u16, &'static [(&'static str, &'static str)], &str); 8] = [
+    let rows: [(&str, u16, Fields, &str); 8] = [
         (GET, 200, HTML, "short"),
         (GET, 200, &[("Content-Type", "image/png"), ("ETag", "\"x\"")], &long),
         (GET, 200, &[], &long),
@@ -221,7 +223,7 @@ fn not_modified_speaks_of_the_response_that_the_client_has() {
 
 #[test]
 fn vary_keeps_what_it_says() {
-    let rows: [(&'static [(&'static str, &'static str)], &[&str]); 4] = [
+    let rows: [(Fields, &[&str]); 4] = [
         (&[("Content-Type", "text/html"), ("Vary", "Origin")], &["Origin", "Accept-Encoding"]),
         (&[("Content-Type", "text/html"), ("Vary", "Origin, accept-encoding")], &["Origin, accept-encoding"]),
         (&[("Content-Type", "text/html"), ("Vary", "*")], &["*"]),

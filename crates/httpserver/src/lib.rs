@@ -44,7 +44,8 @@
 //!   takes networks, too, and believes what is in them when it connects itself.
 //! - `X-Real-IP` and `X-Scheme` have one value; of several, Tornado takes the last scheme.
 //! - [`proxy_protocol`](HttpServerOptions::proxy_protocol): Tornado issue 2492.
-//! - A handler that fails is answered with 500, a malformed form with 400.
+//! - A handler that fails is answered with 500, a malformed form with 400; what these answers, and those to malformed requests, look
+//!   like can be chosen ([`error_response`](HttpServerOptions::error_response)).
 //! - gzip (feature `gzip`): a body that isn't whole, or no gzip, is answered with 400 and one that is too large with 413; Tornado takes
 //!   the first, closes without a word at the second, and answers 400 to the third. `x-gzip` is the same (RFC 9110, section
 //!   8.4.1.3), all members of a body are read (RFC 1952, section 2.2), and a limit that was raised for a request is one for
@@ -63,7 +64,9 @@ mod xheaders;
 pub use adapter::CallbackResult;
 #[cfg(feature = "gzip")]
 pub use landspout_http1connection::{CompressingDelegate, GzipContentEncoding, GzipMessageDelegate, GzipRequests};
-pub use landspout_http1connection::{Detach, DetachError, Http1ConnectionParameters, Limits};
+pub use landspout_http1connection::{
+    DecodeError, Detach, DetachError, ErrorResponse, Http1ConnectionParameters, Limits, Refusal,
+};
 pub use landspout_httputil::{
     BoxError, HttpConnection, HttpHeaders, HttpInputError, HttpMessageDelegate, HttpOutputError,
     HttpServerConnectionDelegate, HttpServerRequest, Method, Protocol, RequestContext, RequestStartLine,

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use landspout_http1connection::{Http1ConnectionParameters, Http1ServerConnection, Http1Service, Limits};
+use landspout_http1connection::{
+    ErrorResponse, Http1ConnectionParameters, Http1ServerConnection, Http1Service, Limits, Refusal,
+};
 use landspout_httputil::{HttpServerConnectionDelegate, HttpServerRequest, Protocol, RequestContext};
 use landspout_iostream::IoStream;
 use landspout_netutil::{BindOptions, IpNetwork, Listener, PeerAddress};
@@ -55,8 +58,19 @@ pub struct HttpServerOptions {
     protocol: Option<Protocol>,
     /// Serves TLS.
     secure: bool,
+    error_response: Option<ErrorHook>,
     #[cfg(feature = "gzip")]
     compress_response: bool,
+}
+
+/// What makes answers of errors. `Send` with the options, of which each thread makes a server of its own.
+#[derive(Clone)]
+struct ErrorHook(Arc<dyn Fn(&Refusal<'_>) -> ErrorResponse + Send + Sync>);
+
+impl fmt::Debug for ErrorHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ErrorHook")
+    }
 }
 
 impl Default for HttpServerOptions {
@@ -73,6 +87,7 @@ impl Default for HttpServerOptions {
             params,
             tcp: TcpServerOptions::new().send_timeout(SEND_TIMEOUT),
             secure: false,
+            error_response: None,
             #[cfg(feature = "gzip")]
             compress_response: false,
             xheaders: XHeaders::off(),
@@ -282,6 +297,27 @@ impl HttpServerOptions {
         self
     }
 
+    /// Has `shape` decide about headers and body of the answers that the server gives to errors itself: to what is no request,
+    /// comes too late or is too much, and to what the application fails at. Status, framing and `Connection: close` stay the
+    /// server's. Default: the status in words, as plain text.
+    ///
+    /// ```
+    /// use landspout_httpserver::{ErrorResponse, HttpHeaders, HttpServerOptions, Refusal};
+    ///
+    /// const JSON: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "application/json")]);
+    /// let options = HttpServerOptions::new().error_response(|refusal: &Refusal<'_>| {
+    ///     ErrorResponse::new(JSON, format!("{{\"error\": {}}}", refusal.status().as_u16()))
+    /// });
+    /// # let _ = options;
+    /// ```
+    pub fn error_response<F>(mut self, shape: F) -> Self
+    where
+        F: Fn(&Refusal<'_>) -> ErrorResponse + Send + Sync + 'static,
+    {
+        self.error_response = Some(ErrorHook(Arc::new(shape)));
+        self
+    }
+
     /// A server that calls an async closure with each complete request.
     pub fn callback<F, R>(self, callback: F) -> HttpServer
     where
@@ -313,6 +349,10 @@ impl HttpServerOptions {
             Http1Service::new(ServerDelegate { delegate, live: live.clone() }, self.params)
         } else {
             Http1Service::new(ServerDelegate { delegate, live: live.clone() }, self.params)
+        };
+        let service = match self.error_response {
+            Some(ErrorHook(shape)) => service.error_response(move |refusal| shape(refusal)),
+            None => service,
         };
         let protocol = self.protocol.unwrap_or(if self.secure { Protocol::Https } else { Protocol::Http });
         let on_stream = {
