@@ -112,7 +112,13 @@ where
             (first, head) => first.or(head),
         });
         link.requests_left.set(self.shared.core.requests);
-        io_loop.spawn(Serving { shared: self.shared.clone(), link, phase: Phase::Fresh });
+        // Who had the stream before, to read the header of the PROXY protocol for instance, may have left bytes in it.
+        let waits = link.stream.with_buffered(<[u8]>::is_empty);
+        let mut serving = Serving { shared: self.shared.clone(), link, phase: Phase::Fresh };
+        if !waits {
+            serving.begin_request();
+        }
+        io_loop.spawn(serving);
     }
 
     #[cfg(test)]
@@ -238,11 +244,13 @@ where
         self.phase = Phase::Idle;
     }
 
+    fn begin_request(&mut self) {
+        let worker = self.shared.workers.take();
+        worker.give(self.link.clone());
+        self.phase = Phase::Busy(worker);
+    }
+
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
-        // Who had the stream before, to read the header of the PROXY protocol for instance, may have left bytes in it.
-        if matches!(self.phase, Phase::Fresh) && !self.link.stream.with_buffered(<[u8]>::is_empty) {
-            return Poll::Ready(None);
-        }
         match self.link.stream.poll_fill(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(None),
             Poll::Ready(Err(_)) => Poll::Ready(Some(Outcome::Cut)),
@@ -320,9 +328,7 @@ where
                 Phase::Fresh | Phase::Idle => match this.poll_idle(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(None) => {
-                        let worker = this.shared.workers.take();
-                        worker.give(this.link.clone());
-                        this.phase = Phase::Busy(worker);
+                        this.begin_request();
                         continue;
                     }
                     Poll::Ready(Some(outcome)) => outcome,

@@ -77,7 +77,8 @@ fn a_request_without_the_header_is_not_answered() {
 #[test]
 fn a_drain_closes_connections_that_wait_for_their_header() {
     run(async {
-        let server = telling(HttpServerOptions::new().proxy_protocol(from_loopback()));
+        let patient = from_loopback().header_timeout(Duration::from_secs(3600));
+        let server = telling(HttpServerOptions::new().proxy_protocol(patient));
         let address = listen(&server);
         let (waiting, served) = (connect(address), connect(address));
         assert_eq!(told(&served, &format!("{HEADER}{GET}")).await, "http 192.0.2.7 192.0.2.7:56324");

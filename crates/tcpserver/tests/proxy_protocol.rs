@@ -271,7 +271,8 @@ fn the_limit_for_each_peer_counts_clients() {
 #[test]
 fn a_drain_waits_for_nobody_who_has_not_arrived() {
     run(async {
-        let server = telling(TcpServerOptions::new().proxy_protocol(from_loopback()));
+        let patient = from_loopback().header_timeout(Duration::from_secs(3600));
+        let server = telling(TcpServerOptions::new().proxy_protocol(patient));
         let (waiting, served) = (connect(&server), connect(&server));
         served.write(&[V1, b"one\n"].concat()).unwrap();
         assert_eq!(line(&served).await, format!("{CLIENT} one\n"));
