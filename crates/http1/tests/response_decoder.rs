@@ -214,6 +214,7 @@ fn where_a_response_ends() {
         ("HEAD", "200 OK\r\nContent-Length: 7", "", &["1.1 200 OK - keep", "end"][..]),
         ("HEAD", "200 OK\r\nTransfer-Encoding: chunked", "", &["1.1 200 OK - keep", "end"]),
         ("HEAD", "200 OK", "", &["1.1 200 OK - keep", "end"]),
+        ("HEAD", "206 Partial Content\r\nContent-Length: 7", "", &["1.1 206 Partial Content - keep", "end"]),
         ("HEAD", "404 Not Found\r\nContent-Length: 7", "", &["1.1 404 Not Found - keep", "end"]),
         ("GET", "304 Not Modified\r\nContent-Length: 7", "", &["1.1 304 Not Modified - keep", "end"]),
         ("GET", "304 Not Modified\r\nTransfer-Encoding: chunked", "", &["1.1 304 Not Modified - keep", "end"]),

@@ -351,6 +351,26 @@ fn lingering_ends() {
 }
 
 /// The application keeps a handle for good: the connection's end is not its business.
+/// Bytes from a client that doesn't take its last answer give it no more time.
+#[test]
+fn a_last_answer_that_is_not_read_is_given_up_although_the_client_sends_on() {
+    run_jumping(async |_| {
+        let recorder = Recorder::new(async |connection: Connection, call| match call {
+            Call::Finish(_) => ok(&connection, "x".repeat(10_000_000)),
+            _ => done(),
+        });
+        let params = Http1ConnectionParameters { no_keep_alive: true, ..Default::default() };
+        let (client, connection) = connect_pair(&Http1Service::new(recorder, params));
+        let watch = Watch::start();
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        while !connection.closed() && watch.passed() < 1_000_000 {
+            client.send("more");
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert!((30_000..=31_000).contains(&watch.passed()), "{}", watch.passed());
+    });
+}
+
 #[test]
 fn a_kept_handle_does_not_keep_the_socket() {
     run_jumping(async |_| {
@@ -396,8 +416,10 @@ fn the_elapsed_time_counts_from_the_first_byte_to_the_response() {
         for _ in 0..2 {
             sleep(Duration::from_secs(100)).await;
             client.send("GET / HTT");
-            sleep(Duration::from_secs(5)).await;
-            client.send("P/1.1\r\nHost: x\r\n\r\n");
+            sleep(Duration::from_secs(2)).await;
+            client.send("P/1");
+            sleep(Duration::from_secs(3)).await;
+            client.send(".1\r\nHost: x\r\n\r\n");
             assert_eq!(client.response().await.text(), "done");
             sleep(Duration::from_secs(100)).await;
             let connection = kept.take().expect("a request came");

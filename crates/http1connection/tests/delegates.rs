@@ -518,6 +518,43 @@ fn an_answer_instead_of_continue() {
     });
 }
 
+/// The same with a head that could not know it yet: what the client sends next is neither taken for the body nor for a request.
+#[test]
+fn an_answer_in_pieces_instead_of_continue() {
+    run(async {
+        let recorder = failing("headers", |connection| {
+            begin(&connection)?;
+            Ok(connection.finish()?)
+        });
+        let trace = recorder.trace.clone();
+        let (client, _) = connect(&service(recorder));
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+        assert_eq!(client.response().await.brief(), (200, ""));
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        client.end().await;
+        assert_eq!(trace.count("start"), 1);
+    });
+}
+
+/// Chunks don't tell before how many will come.
+#[test]
+fn an_answered_body_without_a_length_is_skipped_so_far() {
+    run(async {
+        for (size, follows) in [(200_000, true), (300_000, false)] {
+            let recorder = failing("headers", |connection| ok(&connection, "early"));
+            let (client, _) = connect(&service(recorder));
+            client.send("POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+            assert_eq!(client.response().await.text(), "early");
+            client.send(format!("{size:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(size)));
+            client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            if follows {
+                assert_eq!(client.response().await.text(), "early");
+            }
+            client.end().await;
+        }
+    });
+}
+
 #[test]
 fn output_that_breaks_the_framing_is_refused_with_nothing_written() {
     run(async {

@@ -87,6 +87,9 @@ fn the_delegate_may_go_on_with_the_stream_itself() {
         // The server is told while the delegate is still at work.
         until(|| trace.has("close")).await;
         assert!(!trace.has("headers GET / done") && handle.closed());
+        // And has nothing to end any more.
+        handle.drain();
+        handle.close();
         client.send("two\n");
         assert_eq!(client.head().await.status, 101);
         assert_eq!(client.stream.read_bytes(8).await.unwrap(), "one\ntwo\n");

@@ -4,11 +4,14 @@ mod common;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
+use std::future::poll_fn;
 use std::rc::Rc;
 
 use common::recorder::{Connection, begin, ok};
 use common::*;
+use landspout_http1connection::Http1ServerConnection;
 use landspout_httputil::{HttpHeaders, HttpOutputError, ResponseStartLine, StatusCode};
+use landspout_iostream::IoStream;
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -376,5 +379,43 @@ fn a_handle_of_an_answered_request_says_nothing_about_the_next_one() {
         turns(10).await;
         assert!(connection.is_answered(), "nothing is read any more but the peer's goodbye");
         client.end().await;
+    });
+}
+
+/// A proxy's headers speak of one request; the next one may be of another client.
+#[test]
+fn what_a_delegate_says_of_the_client_holds_for_its_request() {
+    run(async {
+        let recorder = Recorder::new(async |connection: Connection, call| {
+            let context = connection.context();
+            match call {
+                Call::Headers(line, _) if line.path() == "/proxied" => {
+                    context.set_remote_ip([192, 0, 2, 7].into());
+                    done()
+                }
+                Call::Finish(_) => ok(&connection, context.remote_ip().to_string()),
+                _ => done(),
+            }
+        });
+        let (client, _) = connect(&service(recorder));
+        client.send(["/proxied", "/", "/proxied"].map(get).concat());
+        for client_ip in ["192.0.2.7", "127.0.0.1", "192.0.2.7"] {
+            assert_eq!(client.response().await.text(), client_ip);
+        }
+        assert_eq!(client.get("/").await.text(), "127.0.0.1");
+    });
+}
+
+/// Whoever had the stream before, to read the header of the PROXY protocol, say, has read on.
+#[test]
+fn a_request_that_lies_in_the_stream_already_is_served() {
+    run_jumping(async |_| {
+        let (client, server) = IoStream::pair().unwrap();
+        let client = Client::new(client);
+        client.send(get("/1") + &get("/2"));
+        poll_fn(|cx| server.poll_fill(cx)).await.unwrap();
+        let _connection = Http1ServerConnection::start_serving(server, context(), &service(Recorder::answering()));
+        assert_eq!(client.response().await.text(), "/1");
+        assert_eq!(client.response().await.text(), "/2");
     });
 }

@@ -54,6 +54,24 @@ fn a_new_connection_has_its_own_time_for_the_first_byte() {
     });
 }
 
+/// The idle time is for all connections, new ones too.
+#[test]
+fn a_new_connection_is_no_longer_silent_than_an_idle_one() {
+    run_jumping(async |_| {
+        for (first, idle, closed) in [(10, 60, 10), (60, 10, 10), (0, 10, 10), (10, 0, 10)] {
+            let params = Http1ConnectionParameters {
+                first_byte_timeout: Some(SECOND * first),
+                header_timeout: Some(SECOND * idle),
+                ..Default::default()
+            };
+            let (client, _) = connect_pair(&Http1Service::new(Recorder::answering(), params));
+            let begin = now();
+            client.end().await;
+            assert_eq!(since(begin), closed, "{first} {idle}");
+        }
+    });
+}
+
 /// The time for the first byte is over with that byte, and with an empty line it is not.
 #[test]
 fn the_first_byte_begins_the_time_of_the_head() {
