@@ -256,6 +256,41 @@ def file(name):
     return os.path.join(Setting.work, name)
 
 
+def free_port(address="127.0.0.1"):
+    """Neither of the two can be asked which port it got."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as free:
+        return free.getsockname()[1]
+
+
+def wait_until_listening(child, port, address="127.0.0.1"):
+    end = time.monotonic() + DEADLINE
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            return socket.create_connection((address, port), timeout=DEADLINE).close()
+        check(child.open, f"{child.name} has ended: {child.printed()}")
+        check(time.monotonic() < end, f"{child.name} doesn't listen: {child.printed()}")
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def running_nginx(http):
+    """nginx with these lines in its `http` block, PORT in them being where it listens. Gives that port."""
+    port, work = free_port(), file("nginx")
+    kinds = ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
+    for kind in kinds:
+        os.makedirs(os.path.join(work, kind), exist_ok=True)
+    paths = " ".join(f"{kind}_temp_path {work}/{kind};" for kind in kinds)
+    with open(os.path.join(work, "nginx.conf"), "w") as config:
+        config.write(f"""
+            daemon off; master_process off; pid {work}/pid; error_log stderr warn;
+            events {{ worker_connections 64; }}
+            http {{ access_log off; {paths} {http.replace("PORT", str(port))} }}""")
+    with Child(["nginx", "-e", "stderr", "-p", work, "-c", os.path.join(work, "nginx.conf")]) as child:
+        wait_until_listening(child, port)
+        yield port
+
+
 def make_certificates():
     """Two authorities; of the first the servers' certificates and a client's, of the second a client's."""
     for authority in ("ca", "other-ca"):

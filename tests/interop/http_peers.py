@@ -7,7 +7,6 @@ import contextlib
 import os
 
 from harness import *
-from proxy_peers import free_port, wait_until_listening
 from python_peers import server_context
 from tornado_peers import Server, tornado_case
 
@@ -29,25 +28,13 @@ def ask(to, rows, flags=()):
 @contextlib.contextmanager
 def nginx(locations, secure=False):
     """nginx with these locations. Gives where it listens."""
-    port = free_port()
-    work = file("nginx-alone")
-    for directory in ("body", "proxy", "fastcgi", "scgi", "uwsgi", "root"):
-        os.makedirs(os.path.join(work, directory), exist_ok=True)
-    with open(os.path.join(work, "root", "big"), "wb") as big:
+    root = file("nginx-root")
+    os.makedirs(root, exist_ok=True)
+    with open(os.path.join(root, "big"), "wb") as big:
         big.write(os.urandom(5 * MIB))
-    kinds = (("client_body", "body"), ("proxy", "proxy"), ("fastcgi", "fastcgi"), ("scgi", "scgi"), ("uwsgi", "uwsgi"))
-    paths = " ".join(f"{kind}_temp_path {work}/{directory};" for kind, directory in kinds)
     tls = f"ssl_certificate {file('server.pem')}; ssl_certificate_key {file('server.key')};" if secure else ""
-    with open(os.path.join(work, "nginx.conf"), "w") as config:
-        config.write(f"""
-            daemon off; master_process off; pid {work}/pid; error_log stderr warn;
-            events {{ worker_connections 64; }}
-            http {{
-                access_log off; {paths}
-                server {{ listen 127.0.0.1:{port} {"ssl" if secure else ""}; root {work}/root; {tls} {locations} }}
-            }}""")
-    with Child(["nginx", "-e", "stderr", "-p", work, "-c", os.path.join(work, "nginx.conf")]) as child:
-        wait_until_listening(child, port)
+    ssl = "ssl" if secure else ""
+    with running_nginx(f"server {{ listen 127.0.0.1:PORT {ssl}; root {root}; {tls} {locations} }}") as port:
         yield f"127.0.0.1:{port}"
 
 

@@ -41,48 +41,15 @@ class Playground(Child):
             self.end()
 
 
-def free_port(address="127.0.0.1"):
-    """Neither of the two can be asked which port it got."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.create_server((address, 0), family=family) as free:
-        return free.getsockname()[1]
-
-
-def wait_until_listening(child, port, address="127.0.0.1"):
-    end = time.monotonic() + DEADLINE
-    while True:
-        with contextlib.suppress(ConnectionRefusedError):
-            return socket.create_connection((address, port), timeout=DEADLINE).close()
-        check(child.open, f"{child.name} has ended: {child.printed()}")
-        check(time.monotonic() < end, f"{child.name} doesn't listen: {child.printed()}")
-        time.sleep(0.01)
-
-
-@contextlib.contextmanager
 def nginx(server, location, scheme="http"):
     """nginx before `server`, with these lines where it hands requests on. Gives its port."""
-    port = free_port()
-    for directory in ("body", "proxy", "fastcgi", "scgi", "uwsgi"):
-        os.makedirs(file(f"nginx/{directory}"), exist_ok=True)
-    paths = "\n".join(
-        f"{name}_temp_path {file('nginx/' + directory)};"
-        for name, directory in (("client_body", "body"), ("proxy", "proxy"), ("fastcgi", "fastcgi"), ("scgi", "scgi"), ("uwsgi", "uwsgi"))
-    )
-    with open(file("nginx.conf"), "w") as config:
-        config.write(f"""
-            daemon off; master_process off; pid {file("nginx/pid")}; error_log stderr warn;
-            events {{ worker_connections 64; }}
-            http {{
-                access_log off; client_max_body_size 0; {paths}
-                upstream ours {{ server 127.0.0.1:{server.port}; keepalive 4; }}
-                server {{
-                    listen 127.0.0.1:{port};
-                    location / {{ proxy_pass {scheme}://ours; proxy_http_version 1.1; proxy_set_header Connection ""; {location} }}
-                }}
-            }}""")
-    with Child(["nginx", "-e", "stderr", "-p", file("nginx"), "-c", file("nginx.conf")]) as child:
-        wait_until_listening(child, port)
-        yield port
+    return running_nginx(f"""
+        client_max_body_size 0;
+        upstream ours {{ server 127.0.0.1:{server.port}; keepalive 4; }}
+        server {{
+            listen 127.0.0.1:PORT;
+            location / {{ proxy_pass {scheme}://ours; proxy_http_version 1.1; proxy_set_header Connection ""; {location} }}
+        }}""")
 
 
 @contextlib.contextmanager

@@ -290,6 +290,8 @@ impl HttpServerOptions {
     /// [`TcpServerOptions::proxy_protocol`]. The address of a request's context is then the client's, and whether
     /// [`xheaders`](Self::xheaders) are believed is decided by that one, too.
     ///
+    /// Whether the client spoke TLS with the proxy the server doesn't ask: [`protocol`](Self::protocol) can say so.
+    ///
     /// For proxies that forward connections as they are (HAProxy's `mode tcp`, a cloud's balancer). One that sends the requests of
     /// several clients by one connection has to tell by headers.
     pub fn proxy_protocol(mut self, protocol: impl Into<Option<ProxyProtocol>>) -> Self {
