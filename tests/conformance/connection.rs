@@ -225,12 +225,24 @@ const REQUESTS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+pub(crate) fn cases() -> impl Iterator<Item = Case> {
+    fields().chain(requests())
+}
+
+fn fields() -> impl Iterator<Item = Case> {
+    FIELDS.iter().map(|(name, source, fields, expected)| Case::new(name, source, get(fields), *expected))
+}
+
 #[test]
 fn fields_of_a_request() {
-    check(FIELDS.iter().map(|(name, source, fields, expected)| Case::new(name, source, get(fields), *expected)));
+    check(fields());
+}
+
+fn requests() -> impl Iterator<Item = Case> {
+    REQUESTS.iter().map(|(name, source, input, expected)| Case::new(name, source, *input, *expected))
 }
 
 #[test]
 fn requests_and_what_follows() {
-    check(REQUESTS.iter().map(|(name, source, input, expected)| Case::new(name, source, *input, *expected)));
+    check(requests());
 }

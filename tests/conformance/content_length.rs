@@ -194,11 +194,11 @@ const LENGTHS: &[(&str, &str, &[u8], &str, &str)] = &[
     ),
 ];
 
+pub(crate) fn cases() -> impl Iterator<Item = Case> {
+    LENGTHS.iter().map(|(name, source, fields, body, expected)| Case::new(name, source, echo(fields, body), *expected))
+}
+
 #[test]
 fn lengths() {
-    check(
-        LENGTHS
-            .iter()
-            .map(|(name, source, fields, body, expected)| Case::new(name, source, echo(fields, body), *expected)),
-    );
+    check(cases());
 }

@@ -101,9 +101,13 @@ const REQUESTS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+pub(crate) fn cases() -> impl Iterator<Item = Case> {
+    REQUESTS.iter().map(|(name, source, input, expected)| Case::new(name, source, *input, *expected))
+}
+
 #[test]
 fn requests() {
-    check(REQUESTS.iter().map(|(name, source, input, expected)| Case::new(name, source, *input, *expected)));
+    check(cases());
 }
 
 /// Name, source, the head's fields, the body that is sent behind 100, what is expected then.

@@ -125,15 +125,27 @@ const REQUESTS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
-#[test]
-fn values_of_host() {
-    check(VALUES.iter().map(|(name, source, value, expected)| {
+pub(crate) fn cases() -> impl Iterator<Item = Case> {
+    values().chain(requests())
+}
+
+fn values() -> impl Iterator<Item = Case> {
+    VALUES.iter().map(|(name, source, value, expected)| {
         let request = [b"GET / HTTP/1.1\r\nHost: ", *value, b"\r\n\r\n"].concat();
         Case::new(name, source, request, *expected)
-    }));
+    })
+}
+
+#[test]
+fn values_of_host() {
+    check(values());
+}
+
+fn requests() -> impl Iterator<Item = Case> {
+    REQUESTS.iter().map(|(name, source, request, expected)| Case::new(name, source, *request, *expected))
 }
 
 #[test]
 fn one_host_and_only_one() {
-    check(REQUESTS.iter().map(|(name, source, request, expected)| Case::new(name, source, *request, *expected)));
+    check(requests());
 }

@@ -126,7 +126,11 @@ const REQUESTS: &[(&str, &str, &str, &str)] = &[
     ("method of another path", "9110 15.5.6", "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n", "405 open"),
 ];
 
+pub(crate) fn cases() -> impl Iterator<Item = Case> {
+    REQUESTS.iter().map(|(name, source, request, expected)| Case::new(name, source, *request, *expected))
+}
+
 #[test]
 fn requests() {
-    check(REQUESTS.iter().map(|(name, source, request, expected)| Case::new(name, source, *request, *expected)));
+    check(cases());
 }

@@ -113,11 +113,13 @@ const BATCHES: &[(&str, &str, &[&str], &str)] = &[
     ("a garbled second", "9112 3", &[GET, "garbage\r\n\r\n"], "200 400 closed"),
 ];
 
+pub(crate) fn cases() -> impl Iterator<Item = Case> {
+    BATCHES.iter().map(|(name, source, requests, expected)| Case::new(name, source, requests.concat(), *expected))
+}
+
 #[test]
 fn batches() {
-    check(
-        BATCHES.iter().map(|(name, source, requests, expected)| Case::new(name, source, requests.concat(), *expected)),
-    );
+    check(cases());
 }
 
 #[test]

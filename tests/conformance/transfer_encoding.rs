@@ -257,14 +257,26 @@ const REQUESTS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+pub(crate) fn cases() -> impl Iterator<Item = Case> {
+    values().chain(requests())
+}
+
+fn values() -> impl Iterator<Item = Case> {
+    CODINGS.iter().map(|(name, source, fields, expected)| {
+        Case::new(name, source, echo(fields, "5\r\nhello\r\n0\r\n\r\n"), *expected)
+    })
+}
+
 #[test]
 fn codings() {
-    check(CODINGS.iter().map(|(name, source, fields, expected)| {
-        Case::new(name, source, echo(fields, "5\r\nhello\r\n0\r\n\r\n"), *expected)
-    }));
+    check(values());
+}
+
+fn requests() -> impl Iterator<Item = Case> {
+    REQUESTS.iter().map(|(name, source, request, expected)| Case::new(name, source, *request, *expected))
 }
 
 #[test]
 fn in_other_requests() {
-    check(REQUESTS.iter().map(|(name, source, request, expected)| Case::new(name, source, *request, *expected)));
+    check(requests());
 }

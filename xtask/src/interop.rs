@@ -27,13 +27,18 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     if let Err(problem) = install_missing(PROXIES) {
         println!("interop: {problem}");
     }
-    let environment = work()?.join("venv");
-    let python = environment.join("bin/python");
-    if !python.exists() {
-        succeed(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
-    }
-    succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", TORNADO]))?;
+    let python = environment(&work()?.join("venv"), TORNADO)?;
     cases(root, &python, words)
+}
+
+/// Python, in an environment of its own at that place, with a package in it.
+pub(crate) fn environment(place: &Path, package: &str) -> Result<PathBuf, String> {
+    let python = place.join("bin/python");
+    if !python.exists() {
+        succeed(Command::new("python3").args(["-m", "venv"]).arg(place))?;
+    }
+    succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]))?;
+    Ok(python)
 }
 
 /// Installs what is missing of programs, each with the packages of Debian that have it.

@@ -7,6 +7,7 @@
 mod ci;
 mod count;
 mod examples;
+mod fuzz;
 mod interop;
 mod manifest;
 mod packages;
@@ -33,6 +34,8 @@ usage: cargo xtask CHORE
   examples NAME..  the same for some of them
   interop          our streams against openssl, curl, Python and Tornado; installs what is missing of them
   interop WORD..   the cases whose name has one of these words
+  fuzz             millions of random inputs: the codec, and beside hyper and Python's h11 (which it installs)
+  fuzz PART..      codec, hyper or h11 alone
   soak             50,000 random sequences of calls and a gibibyte each way, over every transport; minutes of work
   soak PART..      sequences or transfer alone
 ";
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         ["examples", names @ ..] => examples::run(root, names),
         ["interop", words @ ..] => interop::run(root, words),
         ["count"] => count::run(root),
+        ["fuzz", parts @ ..] => fuzz::run(root, parts),
         ["soak", parts @ ..] => soak::run(root, parts),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");

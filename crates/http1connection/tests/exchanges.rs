@@ -297,6 +297,40 @@ fn each_exchange_has_its_own_callback_and_its_own_limits() {
     });
 }
 
+/// Tornado: BodyLimitsTest.test_large_body_streaming and its kin. A delegate that takes the body piece by piece has the
+/// server's limit, and moves it when it has seen the headers.
+#[test]
+fn the_limit_of_a_body_holds_for_a_delegate_too() {
+    let fixed = "Content-Length: 10\r\n\r\n0123456789";
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n";
+    for (target, body, expected) in [
+        ("/usual", fixed, (413, "413 Payload Too Large\n")),
+        ("/usual", chunked, (413, "413 Payload Too Large\n")),
+        ("/raised", fixed, (200, "10")),
+        ("/raised", chunked, (200, "10")),
+        ("/usual", "Content-Length: 4\r\n\r\n0123", (200, "4")),
+        ("/usual", "Transfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n0\r\n\r\n", (200, "4")),
+    ] {
+        run(async move {
+            let received = Rc::new(Cell::new(0));
+            let recorder = Recorder::new(move |connection: Connection, call| {
+                match &call {
+                    Call::Headers(start_line, _) if start_line.path() == "/raised" => connection.set_max_body_size(10),
+                    Call::Data(chunk) => received.set(received.get() + chunk.len()),
+                    _ => {}
+                }
+                let received = received.get().to_string();
+                async move { if let Call::Finish(_) = call { ok(&connection, received) } else { done() } }
+            });
+            let mut params = landspout_http1connection::Http1ConnectionParameters::default();
+            params.limits.max_body_size = 4;
+            let (client, _) = connect(&landspout_http1connection::Http1Service::new(recorder, params));
+            client.send(format!("POST {target} HTTP/1.1\r\nHost: x\r\n{body}"));
+            assert_eq!(client.response().await.brief(), expected, "{target} {body}");
+        });
+    }
+}
+
 /// `100 Continue` has its place before the final response's head, and nowhere else.
 #[test]
 fn continue_does_not_come_within_a_response() {

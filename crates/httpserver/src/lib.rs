@@ -44,6 +44,8 @@
 //!   takes networks, too, and believes what is in them when it connects itself.
 //! - `X-Real-IP` and `X-Scheme` have one value; of several, Tornado takes the last scheme.
 //! - [`proxy_protocol`](HttpServerOptions::proxy_protocol): Tornado issue 2492.
+//! - Nothing leaves that wasn't framed here: bytes before a head, or more of a body than its `Content-Length` says, are an
+//!   error, and none of them is sent (RFC 9112, section 6.3). Tornado lets an application write a whole response as it likes.
 //! - A handler that fails is answered with 500, a malformed form with 400; what these answers, and those to malformed requests, look
 //!   like can be chosen ([`error_response`](HttpServerOptions::error_response)).
 //! - gzip (feature `gzip`): a body that isn't whole, or no gzip, is answered with 400 and one that is too large with 413; Tornado takes

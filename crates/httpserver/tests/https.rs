@@ -151,21 +151,25 @@ fn over_tls_a_proxy_may_say_http() {
     });
 }
 
-/// Tornado: SSLTest.test_non_ssl_request. It doesn't wait for a time-out.
+/// Tornado: SSLTest.test_non_ssl_request, test_error_logging. It doesn't wait for a time-out, and one line tells of it.
 #[test]
 fn plain_http_on_the_tls_port_is_dropped() {
-    run(async {
-        let server =
-            HttpServerOptions::new().ssl_options(sides().0).unwrap().callback(async |request: HttpServerRequest| {
-                request.write_response(StatusCode::OK, &HttpHeaders::new(), "never")
-            });
-        let address = listen(&server);
-        let stream = IoStream::connect(address).await.unwrap();
-        stream.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-        let answer = stream.read_until_close().await.unwrap();
-        assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
-        until(|| server.connections() == 0).await;
+    let ((), lines) = logged(|| {
+        run(async {
+            let server = HttpServerOptions::new().ssl_options(sides().0).unwrap().callback(
+                async |request: HttpServerRequest| request.write_response(StatusCode::OK, &HttpHeaders::new(), "never"),
+            );
+            let address = listen(&server);
+            let stream = IoStream::connect(address).await.unwrap();
+            stream.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            let answer = stream.read_until_close().await.unwrap();
+            assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+            until(|| server.connections() == 0).await;
+        });
     });
+    assert!(alarms(&lines).is_empty(), "{lines:#?}");
+    let told: Vec<&String> = lines.iter().filter(|line| line.contains("handshake")).collect();
+    assert!(told.len() == 1 && !told[0].contains('\n'), "{lines:#?}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Messages with random faults, cut at random: the cuts must change nothing, and nothing may panic. The seeds are fixed.
+//! Messages with random faults, cut at random: the cuts must change nothing, and nothing may panic. The seeds are fixed;
+//! `LANDSPOUT_ROUNDS` sets the number of messages, see `cargo xtask fuzz`.
 
 use landspout_http1::Limits;
 
@@ -109,7 +110,8 @@ fn cuts_change_nothing() {
     };
     let mut random = Random(0x6C61_6E64_7370_6F75);
     let (mut good, mut bad) = (0, 0);
-    for round in 0..20_000 {
+    let rounds = std::env::var("LANDSPOUT_ROUNDS").map_or(20_000, |rounds| rounds.parse().expect("a number"));
+    for round in 0..rounds {
         let input = mutate(&mut random);
         let limits = if round % 4 == 0 { small.clone() } else { Limits::default() };
         let whole = run(&limits, &[&input]);
