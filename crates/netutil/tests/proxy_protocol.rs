@@ -248,3 +248,49 @@ fn a_checksum_is_verified_where_there_is_one() {
     let both = twice(&crc(&twice(&[0; 4])).to_be_bytes());
     bad(&both, both.len(), ProxyHeaderError::Checksum);
 }
+
+/// Whatever comes: it is a header, the beginning of one, or none, and more bytes never take a decision back.
+#[test]
+fn any_bytes_are_a_header_or_none() {
+    let tlvs = [tlv(0x02, b"example.com"), tlv(0x20, &[1, 0, 0, 0, 0]), tlv(0x04, b"")].concat();
+    let seeds = [
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\nGET".to_vec(),
+        b"PROXY TCP6 2001:db8::7 ::1 56324 443\r\n".to_vec(),
+        b"PROXY UNKNOWN\r\n".to_vec(),
+        v2(0x21, 0x11, &[INET, &tlvs].concat()),
+        v2(0x21, 0x21, &[inet6(), tlvs].concat()),
+        v2(0x20, 0x00, b""),
+    ];
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = move |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % limit as u64).unwrap()
+    };
+    for _ in 0..20_000 {
+        let mut bytes = seeds[random(seeds.len())].clone();
+        for _ in 0..=random(3) {
+            let place = random(bytes.len());
+            match random(3) {
+                0 => bytes[place] = random(256) as u8,
+                1 => bytes.insert(place, random(256) as u8),
+                _ => drop(bytes.remove(place)),
+            }
+        }
+        let whole = ProxyHeader::parse(&bytes, MAX_SIZE);
+        let mut decided = None;
+        for cut in 0..=bytes.len() {
+            let result = ProxyHeader::parse(&bytes[..cut], MAX_SIZE);
+            if let Ok(Some((_, length))) = &result {
+                assert!(*length <= cut);
+            }
+            if result != Ok(None) {
+                assert_eq!(*decided.get_or_insert(result.clone()), result, "{} cut at {cut}", bytes.escape_ascii());
+            } else {
+                assert_eq!(decided, None, "{} cut at {cut}", bytes.escape_ascii());
+            }
+        }
+        assert_eq!(decided.unwrap_or(Ok(None)), whole);
+    }
+}
