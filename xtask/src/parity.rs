@@ -190,7 +190,7 @@ fn report(tables: &[(&str, Table)]) -> String {
     let mut row = |name: &str, cells: [String; 6]| {
         let [methods, shown, differs, not_applicable, missing, tests] = cells;
         text.push_str(&format!(
-            "{name:<12}{methods:>8}{shown:>8}{differs:>20}{not_applicable:>17}{missing:>10}{tests:>15}\n"
+            "{name:<18}{methods:>8}{shown:>8}{differs:>20}{not_applicable:>17}{missing:>10}{tests:>15}\n"
         ));
     };
     let titles = ["methods", "shown", "differs on purpose", "not applicable", "missing", "tests of ours"];

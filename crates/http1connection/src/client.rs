@@ -388,10 +388,16 @@ impl Shared {
 
     /// Waits for more, before the deadline, which may be set meanwhile.
     async fn more(&self) -> Filled {
+        let buffered = || self.stream.with_buffered(<[u8]>::len);
+        let before = buffered();
         let mut filling = pin!(fill(&self.stream, &self.deadline, false));
         poll_fn(|cx| {
             self.reader.set(Some(cx.waker().clone()));
-            filling.as_mut().poll(cx)
+            // A write that failed may have brought the last words of the server.
+            filling.as_mut().poll(cx).map(|filled| match filled {
+                Filled::End if buffered() > before => Filled::More,
+                filled => filled,
+            })
         })
         .await
     }

@@ -317,6 +317,42 @@ fn an_answer_that_comes_before_the_request_is_whole_ends_the_upload() {
     });
 }
 
+/// It closes with the upload unread, which resets the connection; and the client notices that by a write.
+#[test]
+fn the_answer_of_a_server_that_breaks_off_is_read() {
+    run(async {
+        let (client, server) = client();
+        client.write_headers(&line("POST", "/"), &fields(""), b"").unwrap();
+        client.write(b"begin").unwrap();
+        client.flush().await.unwrap();
+        turns(3).await;
+        let reading = spawn({
+            let client = client.clone();
+            async move {
+                let mut reader = Reader::new();
+                (after(&client.read_response(&mut reader).await), reader.trace.take())
+            }
+        });
+        let upload = spawn(async move {
+            server.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").unwrap();
+            server.close();
+            // The reader waits; before the loop tells it anything, a write fails.
+            loop {
+                let written = client.write(b"more").and(client.flush().await);
+                if written.is_err() {
+                    return written;
+                }
+            }
+        });
+        assert_eq!(upload.await.unwrap(), Err(HttpOutputError::Closed));
+        let (outcome, trace) = reading.await.unwrap();
+        assert_eq!(
+            (&*outcome, trace),
+            ("closed", vec!["headers 403 Forbidden".into(), "data no".into(), "finish".into()])
+        );
+    });
+}
+
 #[test]
 fn a_response_may_begin_before_the_request_is_whole_and_end_after_it() {
     run(async {

@@ -182,6 +182,27 @@ impl Inner {
         }
     }
 
+    /// Before the stream is closed because a write failed: what the peer said before it broke off may lie in the kernel, above all
+    /// why it did so. What one read brings, within the limit, is kept for whoever reads.
+    #[cold]
+    fn save_input(&self) {
+        let Some(io_loop) = self.registration.io_loop() else { return };
+        io_loop.with_scratch(|scratch| {
+            let mut state = self.state.borrow_mut();
+            let room = self.options.max_buffer_size.saturating_sub(state.read.len());
+            let asked = scratch.len().min(room);
+            if asked == 0 {
+                return;
+            }
+            if let Ok(got @ 1..) = self.read_transport(&mut state, &mut scratch[..asked]) {
+                if !state.read.has_memory() {
+                    state.read.adopt(io_loop.take_buffer());
+                }
+                state.read.extend(&scratch[..got]);
+            }
+        });
+    }
+
     /// One read straight into the caller's memory, for when nothing is buffered. 0 is "would block".
     pub(crate) fn fill_directly(self: &Rc<Self>, target: &mut [u8]) -> Result<usize, Unfilled> {
         let read = {

@@ -50,6 +50,8 @@
 //! # Differences from Tornado
 //! - Cancelling a read loses no data (Tornado consumes and discards it).
 //! - When the peer's end is read while bytes are still to be sent, these are sent before the stream closes.
+//! - When a write fails, what the peer had sent before is read all the same, up to 64 KiB of what the kernel has of it: a server may
+//!   refuse an upload and reset the connection.
 //! - Bytes that were accepted survive the last handle; `close()` sends what the kernel takes. A peer that takes none of them for
 //!   [`linger_timeout`](StreamOptions::linger_timeout) loses them.
 //! - A peer that takes nothing of what is sent to an open stream can be given up: [`send_timeout`](StreamOptions::send_timeout).

@@ -6,7 +6,7 @@ mod common;
 use std::pin::pin;
 
 use common::*;
-use landspout_iostream::{StreamError, StreamOptions};
+use landspout_iostream::{IoStream, StreamError, StreamOptions};
 
 over_each_two_way_transport! {
     a_write_after_the_end_is_refused_and_reading_goes_on,
@@ -116,5 +116,25 @@ fn a_stream_without_handles_goes_when_its_bytes_are_given_up() {
         stream.shutdown_write_now().unwrap();
         drop(stream);
         assert!(calls.dropped.get());
+    });
+}
+
+/// As a server does that refuses an upload in the middle of it and closes: the reset makes the next write fail, and what was said
+/// before it has not been read yet.
+#[test]
+fn what_the_peer_said_before_a_write_failed_is_read() {
+    run(async {
+        let (socket, mut peer) = tcp_sockets();
+        let stream = IoStream::from_tcp(socket, StreamOptions::new()).unwrap();
+        stream.write(b"upload").unwrap().await.unwrap();
+        std::io::Write::write_all(&mut peer, b"refusal").unwrap();
+        // With bytes unread this is a reset.
+        drop(peer);
+        until(|| stream.peer_is_gone()).await;
+        let written = stream.write(b"more").unwrap().await;
+        assert!(matches!(written, Err(StreamError::Closed(Some(_)))), "{written:?}");
+        assert!(stream.closed());
+        assert_eq!(stream.read_bytes(7).await.unwrap(), "refusal");
+        assert!(matches!(stream.read_bytes(1).await, Err(StreamError::Closed(Some(_)))));
     });
 }

@@ -293,6 +293,7 @@ impl Inner {
             if !cause.is_disconnect() {
                 tracing::warn!("error on write: {cause}");
             }
+            self.save_input();
             self.close_with(Some(cause));
             return Err(self.state.borrow().closed_error());
         }
