@@ -5,6 +5,7 @@ started is ended, however a case ends.
 """
 
 import contextlib
+import importlib.util
 import os
 import re
 import shutil
@@ -330,10 +331,9 @@ def only(version):
 def missing(needs):
     """The first of these programs and modules that isn't there."""
     for need in needs:
-        if need == "tornado":
-            try:
-                import tornado  # noqa: F401
-            except ImportError:
+        module = need.removeprefix("python:")
+        if need == "tornado" or module != need:
+            if importlib.util.find_spec(module) is None:
                 return need
         elif not shutil.which(need):
             return need

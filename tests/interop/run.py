@@ -14,7 +14,7 @@ import time
 import harness
 from harness import CASES, Setting, Skip
 
-MODULES = ("openssl_peers", "curl_peers", "python_peers", "tornado_peers", "mail_peers", "proxy_peers", "http_peers", "garbage")
+MODULES = ("openssl_peers", "curl_peers", "python_peers", "tornado_peers", "mail_peers", "proxy_peers", "http_peers", "http_clients", "garbage")
 
 
 def main():

@@ -51,6 +51,6 @@ fn h11(root: &Path, rounds: u32) -> Result<(), String> {
     std::fs::create_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
     let frames = work.join("frames");
     test(root, &["-p", "landspout-workbench", "--test", "conformance", "differential"], rounds, Some(&frames))?;
-    let python = interop::environment(&work.join("venv"), H11)?;
+    let python = interop::environment(&work.join("venv"), &[H11])?;
     ci::succeed(Command::new(python).arg("-B").arg(root.join("tests/conformance/h11_frames.py")).arg(frames))
 }

@@ -1,9 +1,9 @@
 //! `cargo xtask interop`: our streams and servers against real peers, openssl, curl, Python's `ssl`, smtplib, Tornado, nginx,
-//! HAProxy. The cases are scripts in `tests/interop`; this builds our end of them, finds or installs the peers, and starts
-//! them.
+//! HAProxy, Node, a browser. The cases are scripts in `tests/interop`; this builds our end of them, finds or installs the peers,
+//! and starts them.
 //!
-//! Rules: programs are installed by the system's package manager and only where they are missing; Tornado goes into an
-//! environment of its own in the target directory. The smoke test installs nothing and runs what the machine has.
+//! Rules: programs are installed by the system's package manager and only where they are missing; what pip installs goes into
+//! an environment of its own in the target directory. The smoke test installs nothing and runs what the machine has.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,28 +16,31 @@ const PROGRAMS: &[(&str, &[&str])] =
     &[("openssl", &["openssl"]), ("curl", &["curl"]), ("python3", &["python3", "python3-venv"])];
 
 /// Likewise; without these their cases are skipped.
-const PROXIES: &[(&str, &[&str])] = &[("nginx", &["nginx-light"]), ("haproxy", &["haproxy"])];
+const OPTIONAL: &[(&str, &[&str])] =
+    &[("nginx", &["nginx-light"]), ("haproxy", &["haproxy"]), ("node", &["nodejs"]), ("chromium", &["chromium"])];
 
 /// What pip installs.
-const TORNADO: &str = "tornado>=6.4,<7";
+const PYTHON: &[&str] = &["tornado>=6.4,<7", "requests", "httpx", "aiohttp"];
 
 /// All cases, or those whose name has one of these words.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     install_missing(PROGRAMS)?;
-    if let Err(problem) = install_missing(PROXIES) {
+    if let Err(problem) = install_missing(OPTIONAL) {
         println!("interop: {problem}");
     }
-    let python = environment(&work()?.join("venv"), TORNADO)?;
+    let python = environment(&work()?.join("venv"), PYTHON)?;
     cases(root, &python, words)
 }
 
-/// Python, in an environment of its own at that place, with a package in it.
-pub(crate) fn environment(place: &Path, package: &str) -> Result<PathBuf, String> {
+/// Python, in an environment of its own at that place, with packages in it.
+pub(crate) fn environment(place: &Path, packages: &[&str]) -> Result<PathBuf, String> {
     let python = place.join("bin/python");
     if !python.exists() {
         succeed(Command::new("python3").args(["-m", "venv"]).arg(place))?;
     }
-    succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]))?;
+    succeed(
+        Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages),
+    )?;
     Ok(python)
 }
 
@@ -62,8 +65,8 @@ pub(crate) fn smoke(root: &Path) -> Result<(), String> {
 }
 
 fn cases(root: &Path, python: &Path, words: &[&str]) -> Result<(), String> {
-    let ours = ["--example", "interop_peer", "--example", "http_playground"];
-    succeed(ci::cargo(root).args(["build", "--locked", "-p", "landspout-workbench"]).args(ours))?;
+    let ours = ["interop_peer", "http_playground", "websocket_upgrade"].map(|name| ["--example", name]);
+    succeed(ci::cargo(root).args(["build", "--locked", "-p", "landspout-workbench"]).args(ours.concat()))?;
     let mut command = Command::new(python);
     // Without -B it would leave compiled files beside the scripts.
     command.arg("-B").arg(root.join("tests/interop/run.py"));
