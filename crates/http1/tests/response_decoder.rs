@@ -456,3 +456,77 @@ fn limits() {
         }
     }
 }
+
+struct Random(u64);
+
+impl Random {
+    /// Below `n`, which is not 0.
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n as u64) as usize
+    }
+}
+
+/// Good responses with faults put in anywhere, in pieces of any size.
+#[test]
+fn cuts_change_nothing() {
+    const CORPUS: &[&[u8]] = &[
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n2;a=\"b\"\r\nhi\r\n0\r\nX: y\r\n\r\nHTTP/1.0 200 OK\r\n\r\nrest",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n\0\x01\x02",
+        b"HTTP/1.0 404 Not \xe9\r\nConnection: keep-alive\r\nContent-Length: 2, 2\r\n\r\nnoHTTP/1.1 304 Not Modified\r\n\r\n",
+    ];
+    const SPLICES: &[&[u8]] = &[
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"\0",
+        b" ",
+        b"\t",
+        b":",
+        b";",
+        b"0",
+        b"f",
+        b"\xff",
+        b"\r\n\r\n",
+        b"0\r\n\r\n",
+        b"Content-Length: 3\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Connection: close\r\n",
+        b"HTTP/1.1 103 x\r\n\r\n",
+    ];
+    let small = Limits {
+        max_header_size: 90,
+        max_start_line: 24,
+        max_header_line: 32,
+        max_headers: 3,
+        max_body_size: 4,
+        ..Limits::default()
+    };
+    let mut random = Random(0x7265_7370_6F6E_7365);
+    let (mut good, mut bad) = (0, 0);
+    for round in 0..10_000 {
+        let mut input = CORPUS[random.below(CORPUS.len())].to_vec();
+        for _ in 0..random.below(4) {
+            let at = random.below(input.len());
+            match random.below(4) {
+                0 => input[at] = random.below(256) as u8,
+                1 => input.truncate(at.max(1)),
+                _ => drop(input.splice(at..at, SPLICES[random.below(SPLICES.len())].iter().copied())),
+            }
+        }
+        let requests: [&[&str]; 3] = [&["GET", "GET"], &["GET upgrade", "HEAD", "GET"], &["CONNECT", "GET"]];
+        let requests = requests[random.below(requests.len())];
+        let limits = if round % 4 == 0 { small.clone() } else { Limits::default() };
+        let whole = Run::of(&limits, requests, &[&input]);
+        *(if whole.0.last().is_some_and(|line| line.starts_with('!')) { &mut bad } else { &mut good }) += 1;
+        let bytes: Vec<&[u8]> = input.chunks(1).collect();
+        assert_eq!(Run::of(&limits, requests, &bytes), whole, "byte by byte: {}", input.escape_ascii());
+        let (first, rest) = input.split_at(random.below(input.len()));
+        let (second, third) = rest.split_at(random.below(rest.len()));
+        assert_eq!(Run::of(&limits, requests, &[first, second, third]), whole, "in pieces: {}", input.escape_ascii());
+    }
+    assert!(good > 1_000 && bad > 1_000, "{good} good, {bad} bad");
+}
