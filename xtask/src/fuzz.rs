@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: bytes that nobody wrote, many of them, with the release profile. The codec alone, whose events may not
-//! depend on how its input is cut; and the codec beside other readers, hyper's server and Python's h11, which may refuse what it
-//! takes but not frame it otherwise.
+//! depend on how its input is cut, and which has to read what it writes; and the codec beside other readers, hyper's server
+//! and Python's h11, which may refuse what it takes but not frame it otherwise.
 //!
 //! Rules: seeds are fixed, so that what was found is found again; each part is a test that CI runs with fewer rounds, but for
 //! h11, which is installed into an environment of its own in the target directory.
@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::{ci, examples, interop};
 
 /// The parts, and how many inputs each gets.
-const PARTS: [(&str, u32); 3] = [("codec", 2_000_000), ("hyper", 1_000_000), ("h11", 200_000)];
+const PARTS: [(&str, u32); 4] = [("cuts", 2_000_000), ("round-trips", 200_000), ("hyper", 1_000_000), ("h11", 200_000)];
 
 /// What pip installs.
 const H11: &str = "h11>=0.16,<0.17";
@@ -19,12 +19,13 @@ const H11: &str = "h11>=0.16,<0.17";
 /// Runs the parts that are named, or all when none is.
 pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
     if let Some(unknown) = names.iter().find(|name| !PARTS.iter().any(|(part, _)| part == *name)) {
-        return Err(format!("no part {unknown:?}: there are codec, hyper and h11"));
+        return Err(format!("no part {unknown:?}: there are cuts, round-trips, hyper and h11"));
     }
     for (name, rounds) in PARTS.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
         println!("fuzz: {name}, {rounds} inputs");
         match *name {
-            "codec" => test(root, &["-p", "landspout-http1", "--test", "decoder", "random"], *rounds, None),
+            "cuts" => test(root, &["-p", "landspout-http1", "--test", "decoder", "random"], *rounds, None),
+            "round-trips" => test(root, &["-p", "landspout-http1", "--test", "round_trips"], *rounds, None),
             "hyper" => {
                 test(root, &["-p", "landspout-workbench", "--test", "conformance", "differential"], *rounds, None)
             }

@@ -35,7 +35,7 @@ usage: cargo xtask CHORE
   interop          our streams against openssl, curl, Python and Tornado; installs what is missing of them
   interop WORD..   the cases whose name has one of these words
   fuzz             millions of random inputs: the codec, and beside hyper and Python's h11 (which it installs)
-  fuzz PART..      codec, hyper or h11 alone
+  fuzz PART..      cuts, round-trips, hyper or h11 alone
   soak             50,000 random sequences of calls and a gibibyte each way, over every transport; minutes of work
   soak PART..      sequences or transfer alone
 ";
