@@ -498,6 +498,54 @@ fn the_time_for_a_head_begins_when_the_request_is_complete_and_with_each_interim
     });
 }
 
+/// Whoever reads already learns of the time that begins with the end of the request.
+#[test]
+fn a_silent_server_is_given_up_when_the_time_for_a_head_is_over() {
+    run_jumping(|_| async {
+        let (client, _server) = client_pair(params_with(|params| params.header_timeout = Some(seconds(10))));
+        client.write_headers(&line("POST", "/"), &fields(""), b"").unwrap();
+        let reading = spawn({
+            let client = client.clone();
+            async move { client.read_response(&mut Reader::new()).await.unwrap_err() }
+        });
+        sleep(seconds(100)).await;
+        client.finish().unwrap();
+        let begin = landspout_ioloop::IoLoop::current().now();
+        assert_eq!(reading.await.unwrap(), ResponseError::HeaderTimeout);
+        assert_eq!(landspout_ioloop::IoLoop::current().now() - begin, seconds(10));
+    });
+}
+
+#[test]
+fn limits_that_were_set_for_a_response_hold_for_no_other_one() {
+    run_jumping(|_| async {
+        let (client, server) = client_pair(Http1ConnectionParameters::default());
+        let mut limiting = Reader::acting({
+            let client = client.clone();
+            move |entry| {
+                if entry.starts_with("data") {
+                    // Too late for this one.
+                    client.set_body_timeout(Some(seconds(1)));
+                    client.set_max_body_size(1);
+                }
+                async { Ok(()) }
+            }
+        });
+        ask(&client, "GET", "/1").unwrap();
+        server.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+        assert_eq!(after(&client.read_response(&mut limiting).await), "reusable");
+        server.read_until(b"\r\n\r\n", None).await.unwrap();
+        ask(&client, "GET", "/2").unwrap();
+        server.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n").unwrap();
+        let _answering = spawn(async move {
+            sleep(seconds(5)).await;
+            server.write(b"hi").unwrap().await.unwrap();
+            server
+        });
+        assert_eq!(after(&client.read_response(&mut Reader::new()).await), "reusable");
+    });
+}
+
 #[test]
 fn a_body_that_takes_too_long_or_comes_too_slowly_is_given_up() {
     run_jumping(|_| async {

@@ -292,7 +292,8 @@ fn no_keep_alive_closes_after_each_response() {
         ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", Some("close")),
     ] {
         run(async move {
-            let params = Http1ConnectionParameters { no_keep_alive: true, ..Default::default() };
+            // However many requests there might be otherwise.
+            let params = Http1ConnectionParameters { no_keep_alive: true, max_requests: Some(5), ..Default::default() };
             let (client, connection) = connect(&Http1Service::new(app(), params));
             client.send(request);
             let response = client.response().await;
