@@ -262,6 +262,9 @@ impl Http1ClientConnection {
     /// How long the whole body of this response may take from now on; `None` for no limit. Only this one's.
     pub fn set_body_timeout(&self, timeout: Option<Duration>) {
         self.shared.body_timeout.set(Some(timeout));
+        if let Some(reader) = self.shared.reader.take() {
+            reader.wake();
+        }
     }
 
     /// How many bytes the body of this response may have. Only this one's; use it in `headers_received`.
@@ -386,12 +389,15 @@ impl Shared {
         AfterResponse::Closed
     }
 
-    /// Waits for more, before the deadline, which may be set meanwhile.
-    async fn more(&self) -> Filled {
+    /// Waits for more, before the deadline, which may be set meanwhile, or until there is a reason to stop.
+    async fn more(&self, stop: impl Fn() -> bool) -> Filled {
         let buffered = || self.stream.with_buffered(<[u8]>::len);
         let before = buffered();
         let mut filling = pin!(fill(&self.stream, &self.deadline, false));
         poll_fn(|cx| {
+            if stop() {
+                return Poll::Ready(Filled::Nothing);
+            }
             self.reader.set(Some(cx.waker().clone()));
             // A write that failed may have brought the last words of the server.
             filling.as_mut().poll(cx).map(|filled| match filled {
@@ -443,7 +449,7 @@ impl Reading<'_> {
                 }
                 // Before the final head nothing else comes.
                 Some(_) => {}
-                None => match shared.more().await {
+                None => match shared.more(|| false).await {
                     Filled::More | Filled::Nothing => {}
                     Filled::End => self.end().map(|_| ())?,
                     Filled::TooLate => return Err(ResponseError::HeaderTimeout),
@@ -486,7 +492,8 @@ impl Reading<'_> {
                     }
                     let filled = match pace.is_over(shared.stream.now()) {
                         true => Filled::TooLate,
-                        false => shared.more().await,
+                        // The application may set another time.
+                        false => shared.more(|| shared.body_timeout.get().is_some()).await,
                     };
                     match filled {
                         Filled::More | Filled::Nothing => {}

@@ -245,6 +245,11 @@ impl Http1Connection {
         Poll::Pending
     }
 
+    /// Likewise, or there is a new time for the body.
+    pub(crate) fn poll_finished_or_timed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.body_timeout.get().is_some() { Poll::Ready(()) } else { self.poll_finished(cx) }
+    }
+
     pub(crate) fn is_finished(&self) -> bool {
         self.ended.get().is_some()
     }
@@ -385,6 +390,10 @@ impl HttpConnection for Http1Connection {
 
     fn set_body_timeout(&self, timeout: Option<Duration>) {
         self.body_timeout.set(Some(timeout));
+        // It may be waiting for the body, by the time before.
+        if let Some(pump) = self.pump.take() {
+            pump.wake();
+        }
     }
 
     fn set_max_body_size(&self, bytes: u64) {

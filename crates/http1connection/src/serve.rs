@@ -4,7 +4,8 @@
 //! `on_connection_close` at most one runs to its end. Neither is called when the application has answered before the
 //! message's end or has detached the stream, has panicked, or is cancelled with the loop: the delegate is dropped then.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -299,7 +300,7 @@ where
                     }
                     let filled = match pace.is_over(link.stream.now()) {
                         true => Filled::TooLate,
-                        false => fill(&link.stream, &link.deadline, false).await,
+                        false => self.more_of_body().await,
                     };
                     match filled {
                         Filled::More | Filled::Nothing => {}
@@ -323,6 +324,17 @@ where
         exchange.receiving.set(false);
         link.deadline.clear();
         Ok(received)
+    }
+
+    /// Waits for more of the body, or until another task sets the body's time or answers.
+    async fn more_of_body(&self) -> Filled {
+        let (link, exchange) = (self.link, self.exchange);
+        let mut filling = pin!(fill(&link.stream, &link.deadline, false));
+        poll_fn(|cx| match exchange.poll_finished_or_timed(cx) {
+            Poll::Ready(()) => Poll::Ready(Filled::Nothing),
+            Poll::Pending => filling.as_mut().poll(cx),
+        })
+        .await
     }
 
     /// Gives `len` buffered bytes of the body to the delegate, in pieces of at most `chunk_size`.

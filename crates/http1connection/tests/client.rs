@@ -583,6 +583,25 @@ fn a_body_that_takes_too_long_or_comes_too_slowly_is_given_up() {
 }
 
 #[test]
+fn another_task_can_set_the_time_while_the_body_is_awaited() {
+    run_jumping(|_| async {
+        let (client, server) = client_pair(params_with(|params| params.body_timeout = Some(seconds(100))));
+        ask(&client, "GET", "/").unwrap();
+        server.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx").unwrap();
+        let begin = landspout_ioloop::IoLoop::current().now();
+        let _setting = spawn({
+            let client = client.clone();
+            async move {
+                sleep(seconds(5)).await;
+                client.set_body_timeout(Some(seconds(10)));
+            }
+        });
+        assert_eq!(client.read_response(&mut Reader::new()).await.unwrap_err(), ResponseError::BodyTimeout);
+        assert_eq!(landspout_ioloop::IoLoop::current().now() - begin, seconds(15));
+    });
+}
+
+#[test]
 fn a_body_whose_bytes_are_always_there_has_its_time_all_the_same() {
     run_jumping(|_| async {
         let (client, server) = client_pair(params_with(|params| params.body_timeout = Some(seconds(10))));

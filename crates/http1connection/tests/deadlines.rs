@@ -304,6 +304,66 @@ fn a_body_whose_bytes_are_always_there_has_its_time_all_the_same() {
     });
 }
 
+/// Keeps the connection of the request whose head came last.
+fn keeping(kept: &Rc<RefCell<Option<Connection>>>) -> Recorder {
+    let kept = kept.clone();
+    Recorder::new(move |connection: Connection, call| {
+        if let Call::Headers(..) = call {
+            kept.replace(Some(connection.clone()));
+        }
+        async move { if let Call::Finish(_) = call { ok(&connection, "thanks") } else { done() } }
+    })
+}
+
+/// "From now on": also if nothing of the body comes in the meantime.
+#[test]
+fn another_task_can_set_the_time_while_the_body_is_awaited() {
+    run_jumping(async |_| {
+        for (time, status, passed) in
+            [(Some(MINUTE / 2), 408, 40_000), (Some(MINUTE * 5), 408, 310_000), (None, 200, 600_000)]
+        {
+            let kept = Rc::default();
+            let params = Http1ConnectionParameters { body_timeout: Some(MINUTE), ..Default::default() };
+            let (client, _) = connect_pair(&Http1Service::new(keeping(&kept), params));
+            let watch = Watch::start();
+            client.send([POST_3, "a"].concat());
+            sleep(MINUTE / 6).await;
+            kept.borrow_mut().take().expect("a request").set_body_timeout(time);
+            if time.is_none() {
+                sleep(Duration::from_secs(590)).await;
+                client.send("bc");
+            }
+            assert_eq!((client.response().await.status, watch.passed()), (status, passed), "{time:?}");
+        }
+    });
+}
+
+/// A client that owes a body which nobody wants any more has the time of a goodbye, no matter who has answered.
+#[test]
+fn the_rest_of_a_body_that_another_task_answered_is_not_awaited_forever() {
+    run_jumping(async |_| {
+        let kept = Rc::default();
+        let (client, connection) = connect_pair(&idle_after_a_minute(keeping(&kept)));
+        client.send([POST_3, "a"].concat());
+        sleep(MINUTE).await;
+        ok(&kept.borrow_mut().take().expect("a request"), "enough").unwrap();
+        assert_eq!(client.response().await.text(), "enough");
+        let watch = Watch::start();
+        client.end().await;
+        assert_eq!(watch.passed(), 30_000);
+        client.hang_up();
+        later(|| connection.closed()).await;
+        // Whoever sends it in time is welcome.
+        let (client, _) = connect_pair(&idle_after_a_minute(keeping(&kept)));
+        client.send([POST_3, "a"].concat());
+        sleep(MINUTE).await;
+        ok(&kept.borrow_mut().take().expect("a request"), "enough").unwrap();
+        assert_eq!(client.response().await.text(), "enough");
+        client.send(["bc", POST_3, "abc"].concat());
+        assert_eq!(client.response().await.text(), "thanks");
+    });
+}
+
 /// An early answer skips what little is left of the body, but waits for it no longer than for a peer's goodbye.
 #[test]
 fn the_rest_of_an_answered_body_is_not_awaited_forever() {
