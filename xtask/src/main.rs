@@ -32,7 +32,8 @@ usage: cargo xtask CHORE
   count            instructions a request, by callgrind; fails when there are 3 % more than recorded
   examples         build all examples, start each, use it once, stop it
   examples NAME..  the same for some of them
-  interop          our streams against openssl, curl, Python and Tornado; installs what is missing of them
+  interop          our streams and servers against openssl, curl, Python, Tornado, nginx, HAProxy; installs what is
+                   missing of them
   interop WORD..   the cases whose name has one of these words
   fuzz             millions of random inputs: the codec, and beside hyper and Python's h11 (which it installs)
   fuzz PART..      cuts, round-trips, hyper or h11 alone
