@@ -333,6 +333,8 @@ const FLAGS: &[Flag] = &[
     Flag("--body-rate-grace", "SECONDS", "and so far may it fall behind [60]"),
     Flag("--send-timeout", "SECONDS", "cut off who takes nothing of an answer for so long [60]"),
     Flag("--tls", "", "serve HTTPS, with a certificate made on the fly"),
+    Flag("--decompress", "", "decompress requests with `Content-Encoding: gzip`"),
+    Flag("--compress", "", "compress answers that are text, for clients that take gzip"),
     Flag("--max-header-size", "BYTES", "the largest head [65536]"),
     Flag("--max-start-line", "BYTES", "the longest request line [16384]"),
     Flag("--max-header-line", "BYTES", "the longest header field [65536]"),
@@ -368,6 +370,8 @@ fn options(arguments: &Arguments) -> HttpServerOptions {
     let mut options = HttpServerOptions::new()
         .limits(limits)
         .no_keep_alive(arguments.has("--no-keep-alive"))
+        .decompress_request(arguments.has("--decompress"))
+        .compress_response(arguments.has("--compress"))
         .xheaders(xheaders(arguments));
     if let Some(Seconds(timeout)) = arguments.value("--idle-timeout") {
         options = options.idle_connection_timeout(timeout);

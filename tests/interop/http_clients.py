@@ -1,12 +1,11 @@
 """Clients of every day at our HTTP server, the example http_playground: curl, Python's requests, httpx and aiohttp, Node's
-fetch, Chromium. Each over plain connections and over TLS, with connections that are kept, uploads of both framings, parallel requests.
-And Chromium at the example websocket_upgrade, whose page it uses as a person would.
+fetch, Chromium. Each over plain connections and over TLS, with connections that are kept, uploads of both framings, parallel
+requests. And Chromium at the example websocket_upgrade, whose page it uses as a person would.
 """
 
 import asyncio
 import concurrent.futures
-import contextlib
-import hashlib
+import gzip
 import http.server
 import json
 import os
@@ -71,6 +70,23 @@ def curl(layer):
         told = tool(*common, "--output", "/dev/null", "--write-out", "%{http_code}", f"{url}/nothing", status=22)
         check(told.endswith("404"), told)
     return "50 in parallel"
+
+
+@case("curl, compressed both ways, {}", needs=["curl"], each=LAYERS)
+def curl_compressed(layer):
+    with Server(layer, "--decompress", "--compress") as server:
+        trust = ("--cacert", server.certificate) if server.certificate else ()
+        common = ("curl", "--silent", "--show-error", "--max-time", DEADLINE, *trust)
+        # Two members, as `cat one.gz other.gz` makes them.
+        with open(file("upload.gz"), "wb") as upload:
+            upload.write(gzip.compress(UPLOAD[:500_000]) + gzip.compress(UPLOAD[500_000:]))
+        sent = ("--header", "Content-Encoding: gzip", "--data-binary", "@upload.gz", f"{server.url}/echo")
+        for framing in ((), ("--header", "Transfer-Encoding: chunked")):
+            tool(*common, *framing, "--output", "echoed", *sent)
+            with open(file("echoed"), "rb") as echoed:
+                check(echoed.read() == UPLOAD, f"the echo of a compressed upload with {framing} differs")
+        events = tool(*common, "--compressed", "--include", f"{server.url}/events?n=3&ms=10")
+        check("content-encoding: gzip" in events.lower() and "data: 1\n\ndata: 2\n\ndata: 3\n\n" in events, events)
 
 
 @case("Python's requests, {}", needs=["python:requests"], each=LAYERS)

@@ -47,8 +47,9 @@ pub trait Detach {
     ///
     /// The connection leaves the server's live set at once: `on_close` is called, `close_all_connections` doesn't touch
     /// it any more. Where a limit of connections counts sockets, it counts as long as it is open. The call of the delegate that
-    /// is under way goes on to its end, however long that takes; nobody watches the peer for it. The stream closes as any other,
-    /// with its last handle at the latest, and the request's connection counts as one.
+    /// is under way goes on to its end, however long that takes; nobody watches the peer for it. The stream keeps its options,
+    /// the limits of its buffers and the `send_timeout` among them, and no deadline of HTTP. It closes as any other, with its last
+    /// handle at the latest, and the request's connection counts as one.
     ///
     /// # Errors
     /// [`DetachError`]; nothing has changed then.
