@@ -53,7 +53,7 @@ def main():
     differences = both = 0
     with open(sys.argv[1], encoding="ascii") as frames:
         for number, line in enumerate(frames, 1):
-            data, our_end, *ours = line.split()
+            data, our_end, *ours = line.rstrip("\n").split(" ")
             data = bytes.fromhex(data)
             ours = [tuple(bytes.fromhex(part) for part in request.split(":")) for request in ours]
             ours = [(method, normal(target), body) for method, target, body in ours]

@@ -48,6 +48,7 @@ fn test(root: &Path, arguments: &[&str], rounds: u32, frames: Option<&Path>) -> 
 
 /// What the test of hyper writes down is compared with what h11 makes of it.
 fn h11(root: &Path, rounds: u32) -> Result<(), String> {
+    interop::install_missing(&[("python3", &["python3", "python3-venv"])])?;
     let work = examples::built_examples()?.join("../../fuzz");
     std::fs::create_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
     let frames = work.join("frames");
