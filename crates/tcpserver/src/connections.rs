@@ -259,3 +259,37 @@ impl Connections {
         open
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use landspout_ioloop::IoLoop;
+
+    use super::*;
+
+    /// However its connection ends, nobody who waited to be known is remembered.
+    #[test]
+    fn connections_that_were_never_known_leave_nothing() {
+        let proxy = PeerAddress::Inet("192.0.2.7:1".parse().unwrap());
+        IoLoop::current()
+            .run_sync(async move {
+                let connections = Connections::new(10, true, Some(10));
+                for is_known in [false, true] {
+                    let (stream, _other) = IoStream::pair().unwrap();
+                    let (closed, arrival) = connections.accepted_from_proxy();
+                    connections.arriving(&arrival, &stream);
+                    if is_known {
+                        assert!(connections.take_place(&arrival, &proxy));
+                        connections.arrived(&arrival, &stream);
+                    }
+                    assert_eq!(
+                        (connections.arriving.borrow().len(), connections.listed.borrow().len()),
+                        (usize::from(!is_known), usize::from(is_known))
+                    );
+                    closed();
+                    assert!(connections.arriving.borrow().is_empty() && connections.listed.borrow().is_empty());
+                    assert_eq!(connections.counts().open, 0);
+                }
+            })
+            .unwrap();
+    }
+}
