@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell, RefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
@@ -14,7 +15,7 @@ use landspout_httputil::{
     HttpConnection, HttpHeaders, HttpOutputError, Method, RequestContext, ResponseStartLine, ServerConnectionId,
     Version,
 };
-use landspout_ioloop::Deadline;
+use landspout_ioloop::{Deadline, panic_message};
 use landspout_iostream::IoStream;
 
 use crate::pump::{CHUNK_OVERHEAD, output_error, write_piece};
@@ -180,6 +181,19 @@ impl Http1Connection {
         let write = |start_line: &_, headers: &_, body: &_| self.write_response(start_line, headers, body);
         let sent = self.rendered.refusals.write(refusal, write);
         if sent.is_ok() { Outcome::Linger } else { Outcome::Cut }
+    }
+
+    /// Likewise, when something has panicked: whoever else writes the response learns that it is cut.
+    #[cold]
+    pub(crate) fn panicked(&self) -> Outcome {
+        let outcome = self.fail(&Refusal::Panicked);
+        if let (Outcome::Cut, Some(link)) = (outcome, &self.link) {
+            link.stream.close();
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.report_close())) {
+                tracing::error!("panic in a close callback: {}", panic_message(&*payload));
+            }
+        }
+        outcome
     }
 
     /// What becomes of the connection when the response is complete. `Outcome::Idle`: it is ready for the next request.

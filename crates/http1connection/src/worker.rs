@@ -19,7 +19,6 @@ use landspout_http1::RequestHead;
 use landspout_ioloop::panic_message;
 
 use crate::connection::{Http1Connection, Link};
-use crate::refusal::Refusal;
 use crate::rendered::Rendered;
 
 /// Workers that wait for work at most; further ones are freed. What they keep resident is bounded with that.
@@ -113,7 +112,8 @@ impl<F: Future<Output = ()>> Worker<F> {
         if let Err(payload) = polled {
             tracing::error!("panic in a request handler: {}", panic_message(&*payload));
             self.broken = true;
-            return Poll::Ready(self.desk.exchange.borrow().fail(&Refusal::Panicked));
+            let exchange = self.desk.exchange.borrow().clone();
+            return Poll::Ready(exchange.panicked());
         }
         match self.desk.outcome.take() {
             Some(outcome) => Poll::Ready(outcome),

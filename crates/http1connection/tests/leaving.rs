@@ -310,6 +310,44 @@ fn the_close_callback_is_called_at_most_once_and_only_for_its_request() {
     });
 }
 
+/// It is no client that ends it then, but whoever writes the response in another task has to know all the same.
+#[test]
+fn the_close_callback_is_called_when_a_panic_cuts_the_response() {
+    run(async {
+        for panics_in_it in [false, true] {
+            let slot: Rc<RefCell<Option<Trace>>> = Rc::default();
+            let kept: Rc<RefCell<Vec<Connection>>> = Rc::default();
+            let recorder = Recorder::new({
+                let (slot, kept) = (slot.clone(), kept.clone());
+                move |connection: Connection, call| {
+                    let (trace, kept) = (slot.borrow().clone().unwrap(), kept.clone());
+                    async move {
+                        if let Call::Finish(_) = call {
+                            begin(&connection)?;
+                            connection.set_close_callback(Some(Box::new(move || {
+                                trace.push("close callback");
+                                assert!(!panics_in_it, "a callback that panics");
+                            })));
+                            kept.borrow_mut().push(connection);
+                            panic!("a handler that panics");
+                        }
+                        done()
+                    }
+                }
+            });
+            let trace = recorder.trace.clone();
+            slot.replace(Some(trace.clone()));
+            let (client, connection) = connect(&service(recorder));
+            client.send(GET);
+            assert_eq!(client.head().await.status, 200);
+            client.cut().await;
+            until(|| trace.has("close")).await;
+            assert_eq!((trace.count("close callback"), connection.closed()), (1, true));
+            assert_eq!(kept.borrow()[0].write(b"x"), Err(HttpOutputError::Closed));
+        }
+    });
+}
+
 #[test]
 fn a_close_callback_can_be_taken_back() {
     run(async {
