@@ -313,10 +313,6 @@ impl Http1Connection {
     fn date(&self) -> HttpDate {
         self.link().date(&self.rendered)
     }
-
-    fn send(&self, encoder: &mut ResponseEncoder, chunk: &[u8]) -> Result<(), HttpOutputError> {
-        write_piece(&self.link().stream, chunk, |chunk| encoder.data(chunk))
-    }
 }
 
 impl HttpConnection for Http1Connection {
@@ -327,9 +323,9 @@ impl HttpConnection for Http1Connection {
         chunk: &[u8],
     ) -> Result<(), HttpOutputError> {
         let date = self.date();
-        let mut encoder = self.encoder_of_head();
         let compose = |out: &mut Vec<u8>| {
             let start = out.len();
+            let mut encoder = self.encoder_of_head();
             let before = encoder.clone();
             encoder.head(start_line, headers, &date, out)?;
             if chunk.is_empty() {
@@ -345,23 +341,20 @@ impl HttpConnection for Http1Connection {
     }
 
     fn write(&self, chunk: &[u8]) -> Result<(), HttpOutputError> {
-        self.send(&mut self.encoder.borrow_mut(), chunk)
+        write_piece(&self.link().stream, chunk, |chunk| self.encoder.borrow_mut().data(chunk))
     }
 
     fn finish(&self) -> Result<(), HttpOutputError> {
         let stream = &self.link().stream;
-        let mut encoder = self.encoder.borrow_mut();
-        match stream.write_with(0, |out| encoder.finish(out)).map_err(output_error)? {
+        match stream.write_with(0, |out| self.encoder.borrow_mut().finish(out)).map_err(output_error)? {
             Ok(()) => {}
             Err(error @ HttpOutputError::BodyTooShort { .. }) => {
                 // The peer waits for bytes that never come: only a cut tells it.
-                drop(encoder);
                 self.cut();
                 return Err(error);
             }
             Err(error) => return Err(error),
         }
-        drop(encoder);
         self.end();
         Ok(())
     }
@@ -373,10 +366,11 @@ impl HttpConnection for Http1Connection {
         body: &[u8],
     ) -> Result<(), HttpOutputError> {
         let date = self.date();
-        let (mut encoder, mut heads) = (self.encoder_of_head(), self.rendered.heads.borrow_mut());
-        let compose = |out: &mut Vec<u8>| encoder.response_with(&mut heads, start_line, headers, body, &date, out);
+        let compose = |out: &mut Vec<u8>| {
+            let (mut encoder, mut heads) = (self.encoder_of_head(), self.rendered.heads.borrow_mut());
+            encoder.response_with(&mut heads, start_line, headers, body, &date, out)
+        };
         self.link().stream.write_with(body.len(), compose).map_err(output_error)??;
-        drop((encoder, heads));
         self.end();
         Ok(())
     }

@@ -250,7 +250,8 @@ mod tests {
             running.terminate()
         };
         assert!(end("echo ready; exec sleep 600").unwrap_err().contains("signal: 15"));
-        let with_status = |status| format!("trap 'kill $!; exit {status}' TERM; sleep 600 & echo ready; wait");
+        // The child says it, once it has none of its parent's traps any more and the signal ends it.
+        let with_status = |status| format!("trap 'kill $!; exit {status}' TERM; (echo ready; exec sleep 600) & wait");
         end(&with_status(0)).unwrap();
         assert!(end(&with_status(7)).unwrap_err().contains("exit status: 7"));
     }
