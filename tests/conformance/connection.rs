@@ -178,18 +178,6 @@ const REQUESTS: &[(&str, &str, &str, &str)] = &[
         "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         "200=hello closed",
     ),
-    (
-        "close, CRLF, another request",
-        "9112 9.6; llhttp",
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nConnection: close\r\n\r\nq=42\r\n\r\nGET / HTTP/1.1\r\n\r\n",
-        "200=q=42 closed",
-    ),
-    (
-        "close, garbage behind",
-        "9112 9.6",
-        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n\0\x01\x02",
-        "200 closed",
-    ),
     ("an error closes", "9112 9.6", "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nA\r\n\r\n", "400 closed"),
     ("not found stays", "9112 9.3", "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", "404 open"),
     ("a wrong method stays", "9112 9.3", "PUT / HTTP/1.1\r\nHost: a\r\n\r\n", "405 open"),
@@ -225,8 +213,25 @@ const REQUESTS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+/// What follows a request that asked for the end. It is sent at once: what comes after the end was answered with a reset, and
+/// whether that overtakes the answer is up to the kernel.
+const BEHIND_THE_LAST: &[(&str, &str, &str, &str)] = &[
+    (
+        "close, CRLF, another request",
+        "9112 9.6; llhttp",
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nConnection: close\r\n\r\nq=42\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        "200=q=42 closed",
+    ),
+    (
+        "close, garbage behind",
+        "9112 9.6",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n\0\x01\x02",
+        "200 closed",
+    ),
+];
+
 pub(crate) fn cases() -> impl Iterator<Item = Case> {
-    fields().chain(requests())
+    fields().chain(requests()).chain(behind_the_last())
 }
 
 fn fields() -> impl Iterator<Item = Case> {
@@ -245,4 +250,13 @@ fn requests() -> impl Iterator<Item = Case> {
 #[test]
 fn requests_and_what_follows() {
     check(requests());
+}
+
+fn behind_the_last() -> impl Iterator<Item = Case> {
+    BEHIND_THE_LAST.iter().map(|(name, source, input, expected)| Case::new(name, source, *input, *expected).whole())
+}
+
+#[test]
+fn what_follows_the_last_request() {
+    check(behind_the_last());
 }
