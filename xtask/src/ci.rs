@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::manifest::{self, FeatureSet, Manifest};
-use crate::{count, examples, interop, packages, parity, tidy};
+use crate::{count, examples, interop, packages, parity, peers, tidy};
 
 /// Runs all steps.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
@@ -39,6 +39,7 @@ enum Step {
 fn steps(crates: &[Manifest]) -> Vec<Step> {
     let mut steps = vec![
         Step::cargo("fmt --all --check"),
+        Step::Chore("peers (their formatting)", peers::check_format),
         Step::Chore("tidy", tidy::run),
         Step::Chore("packages", packages::run),
         Step::cargo("clippy --locked --workspace --all-targets --all-features -- -D warnings"),
@@ -57,6 +58,10 @@ fn steps(crates: &[Manifest]) -> Vec<Step> {
         environment: Some(("RUSTDOCFLAGS", "-Dwarnings")),
         arguments: words("doc --locked --workspace --no-deps --all-features"),
     });
+    // Of the peers only ours, so that it doesn't rot.
+    steps.push(Step::cargo(
+        "clippy --locked --manifest-path benches/peers/landspout/Cargo.toml --target-dir target --all-features -- -D warnings",
+    ));
     steps.push(Step::Chore("count", count::run));
     steps.push(Step::Chore("examples", |root| examples::run(root, &[])));
     steps.push(Step::Chore("interop (the smoke test)", interop::smoke));

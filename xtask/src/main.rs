@@ -12,6 +12,7 @@ mod interop;
 mod manifest;
 mod packages;
 mod parity;
+mod peers;
 mod soak;
 mod tidy;
 
@@ -35,6 +36,9 @@ usage: cargo xtask CHORE
   interop          our streams and servers against openssl, curl, Python, Tornado, nginx, HAProxy; installs what is
                    missing of them
   interop WORD..   the cases whose name has one of these words
+  peers            build the servers that landspout is compared with (it installs nginx and Tornado), start each, show
+                   that it keeps the contract of benches/README.md
+  peers NAME..     the same for some of them
   fuzz             millions of random inputs: the codec, and beside hyper and Python's h11 (which it installs)
   fuzz PART..      cuts, round-trips, hyper or h11 alone
   soak             50,000 random sequences of calls and a gibibyte each way, over every transport; minutes of work
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         ["parity", "--allow-missing"] => parity::run(root, true),
         ["examples", names @ ..] => examples::run(root, names),
         ["interop", words @ ..] => interop::run(root, words),
+        ["peers", names @ ..] => peers::run(root, names),
         ["count"] => count::run(root),
         ["fuzz", parts @ ..] => fuzz::run(root, parts),
         ["soak", parts @ ..] => soak::run(root, parts),

@@ -84,19 +84,21 @@ pub(super) fn sans_io(repository: &Repository) -> Problems {
     problems
 }
 
-/// Every crate forbids unsafe code but `process`, which has it in one file.
+/// Every crate forbids unsafe code but `process`, which has it in one file; so does every package of the benches.
 pub(super) fn unsafe_code(repository: &Repository) -> Problems {
     const FORBID: &str = "#![forbid(unsafe_code)]";
     const EXCEPTION: &str = "crates/process/";
     let mut problems = Vec::new();
-    let roots = repository.crates.iter().map(|manifest| format!("crates/{}/src/lib.rs", manifest.dir));
-    for root in roots.filter(|root| !root.starts_with(EXCEPTION)) {
+    let crates = repository.crates.iter().map(|manifest| format!("crates/{}/src/lib.rs", manifest.dir));
+    let is_root = |path: &str| path.ends_with("/src/main.rs") || path.ends_with("/src/lib.rs");
+    let benches = repository.rust("benches/").map(|file| file.path.clone()).filter(|path| is_root(path));
+    for root in crates.chain(benches).filter(|root| !root.starts_with(EXCEPTION)) {
         if !repository.text(&root).lines().any(|line| line == FORBID) {
             problems.push(format!("{root}: has no line `{FORBID}`"));
         }
     }
     let mut excepted = Vec::new();
-    for file in ["crates/", "examples/", "xtask/"].into_iter().flat_map(|place| repository.rust(place)) {
+    for file in ["benches/", "crates/", "examples/", "xtask/"].into_iter().flat_map(|place| repository.rust(place)) {
         let lines = lines_with_word(file.code(), "unsafe");
         if lines.is_empty() {
         } else if file.path.starts_with(EXCEPTION) {

@@ -241,6 +241,11 @@ const CASES: &[Case] = &[
     },
     Case {
         check: "unsafe_code",
+        says: "benches/peers/raw/src/main.rs: has no line `#![forbid(unsafe_code)]`",
+        change: |tree| tree.write("benches/peers/raw/src/main.rs", "fn main() {}\n"),
+    },
+    Case {
+        check: "unsafe_code",
         says: "crates/ioloop/src/fast.rs:1: unsafe",
         change: |tree| tree.write("crates/ioloop/src/fast.rs", "unsafe fn f() {}\n"),
     },

@@ -1,0 +1,225 @@
+//! The practical limit and no peer: an epoll loop that only looks for the blank line behind a head and answers with
+//! ready-made bytes. One read and one write for what came at once, one `epoll_ctl` in a connection's life.
+//!
+//! It knows two requests by their first byte: whatever begins with `P` is followed by a body of exactly [`ECHO`] bytes, which goes
+//! back; any other is answered with the greeting. A client that doesn't take its answers is closed.
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, SystemTime};
+
+use memchr::memmem::Finder;
+use peer_support::{Arguments, HELLO};
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::{Errno, read, write};
+use rustix::net::{SocketFlags, accept_with};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The only length of a body.
+const ECHO: usize = 16 * 1024;
+const BLANK_LINE: &[u8] = b"\r\n\r\n";
+/// Ready-made answers to requests that came at once; when more came, they leave in several writes.
+const READY: usize = 64;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::read(&[]);
+    let listener = peer_support::listen(arguments.port())?;
+    peer_support::exit_on_sigterm()?;
+    peer_support::announce(listener.local_addr()?);
+    serve(&listener)?;
+    Ok(())
+}
+
+fn serve(listener: &TcpListener) -> Result<(), Errno> {
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    let listening = number(listener);
+    epoll::add(&epoll, listener, EventData::new_u64(listening as u64), EventFlags::IN)?;
+    // By the number of the descriptor.
+    let mut connections: Vec<Option<Connection>> = Vec::new();
+    let mut events = Vec::with_capacity(1024);
+    let mut buffer = vec![0; 64 * 1024];
+    let mut answers = Answers::default();
+    loop {
+        match epoll::wait(&epoll, spare_capacity(&mut events), None) {
+            Err(Errno::INTR) => continue,
+            result => result?,
+        };
+        answers.refresh();
+        for event in events.drain(..) {
+            let at = event.data.u64() as usize;
+            if at == listening {
+                accept_all(listener, &epoll, &mut connections)?;
+            } else if let Some(Some(connection)) = connections.get_mut(at)
+                && !connection.is_readable(&mut buffer, &answers)
+            {
+                // Closing it takes it out of epoll.
+                connections[at] = None;
+            }
+        }
+    }
+}
+
+fn accept_all(listener: &TcpListener, epoll: &OwnedFd, connections: &mut Vec<Option<Connection>>) -> Result<(), Errno> {
+    loop {
+        let socket = match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok(socket) => socket,
+            Err(Errno::AGAIN) => return Ok(()),
+            Err(Errno::CONNABORTED | Errno::INTR) => continue,
+            Err(error) => return Err(error),
+        };
+        let at = number(&socket);
+        epoll::add(epoll, &socket, EventData::new_u64(at as u64), EventFlags::IN)?;
+        if connections.len() <= at {
+            connections.resize_with(at + 1, || None);
+        }
+        connections[at] = Some(Connection { socket, awaited: Awaited::Head, seen: 0, echo: Vec::new() });
+    }
+}
+
+fn number(descriptor: &impl AsFd) -> usize {
+    usize::try_from(descriptor.as_fd().as_raw_fd()).expect("an open descriptor has no negative number")
+}
+
+struct Connection {
+    socket: OwnedFd,
+    awaited: Awaited,
+    /// How much of the blank line what came last ended with.
+    seen: u8,
+    /// The answer to a POST as far as it is there.
+    echo: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+enum Awaited {
+    Head,
+    RestOfGet,
+    RestOfPost,
+    Body,
+}
+
+impl Connection {
+    /// False if it is at its end.
+    fn is_readable(&mut self, buffer: &mut [u8], answers: &Answers) -> bool {
+        match read(&self.socket, &mut *buffer) {
+            Ok(0) => false,
+            Ok(n) => self.receive(&buffer[..n], answers),
+            Err(Errno::AGAIN | Errno::INTR) => true,
+            Err(_) => false,
+        }
+    }
+
+    fn receive(&mut self, mut bytes: &[u8], answers: &Answers) -> bool {
+        let mut greetings = 0;
+        while let Some(first) = bytes.first() {
+            if let Awaited::Head = self.awaited {
+                self.awaited = if *first == b'P' { Awaited::RestOfPost } else { Awaited::RestOfGet };
+            }
+            if let Awaited::Body = self.awaited {
+                let (body, rest) = bytes.split_at(bytes.len().min(answers.echo.len() + ECHO - self.echo.len()));
+                self.echo.extend_from_slice(body);
+                bytes = rest;
+                if self.echo.len() == answers.echo.len() + ECHO {
+                    self.awaited = Awaited::Head;
+                    if !self.send(&self.echo) {
+                        return false;
+                    }
+                }
+                continue;
+            }
+            let Some(end) = end_of_head(bytes, &mut self.seen, &answers.blank_line) else { break };
+            bytes = &bytes[end..];
+            if let Awaited::RestOfPost = self.awaited {
+                if !self.greet(&mut greetings, answers) {
+                    return false;
+                }
+                self.awaited = Awaited::Body;
+                self.echo.clear();
+                self.echo.extend_from_slice(&answers.echo);
+            } else {
+                self.awaited = Awaited::Head;
+                greetings += 1;
+                if greetings == READY && !self.greet(&mut greetings, answers) {
+                    return false;
+                }
+            }
+        }
+        self.greet(&mut greetings, answers)
+    }
+
+    fn greet(&self, greetings: &mut usize, answers: &Answers) -> bool {
+        let count = std::mem::take(greetings);
+        count == 0 || self.send(&answers.greetings[..count * answers.length])
+    }
+
+    fn send(&self, bytes: &[u8]) -> bool {
+        write(&self.socket, bytes) == Ok(bytes.len())
+    }
+}
+
+/// Behind the blank line, if it is there.
+fn end_of_head(bytes: &[u8], seen: &mut u8, blank_line: &Finder<'_>) -> Option<usize> {
+    // It began in what came before.
+    for (at, byte) in bytes.iter().enumerate() {
+        match (*seen, byte) {
+            (0, _) => break,
+            (1 | 3, b'\n') | (2, b'\r') => *seen += 1,
+            (_, b'\r') => *seen = 1,
+            _ => *seen = 0,
+        }
+        if *seen == 4 {
+            *seen = 0;
+            return Some(at + 1);
+        }
+    }
+    if *seen > 0 {
+        return None;
+    }
+    let found = blank_line.find(bytes);
+    if found.is_none() {
+        let ends = (1..BLANK_LINE.len()).rev().find(|length| bytes.ends_with(&BLANK_LINE[..*length]));
+        *seen = ends.unwrap_or(0) as u8;
+    }
+    found.map(|at| at + BLANK_LINE.len())
+}
+
+struct Answers {
+    /// The second of their `Date`.
+    second: i64,
+    /// One answer of `length` bytes after the other.
+    greetings: Vec<u8>,
+    length: usize,
+    /// The head of an answer to POST.
+    echo: Vec<u8>,
+    blank_line: Finder<'static>,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { second: 0, greetings: Vec::new(), length: 0, echo: Vec::new(), blank_line: Finder::new(BLANK_LINE) }
+    }
+}
+
+impl Answers {
+    /// A date is good for a second.
+    fn refresh(&mut self) {
+        let second = clock_gettime(ClockId::RealtimeCoarse).tv_sec;
+        if second == self.second {
+            return;
+        }
+        self.second = second;
+        let date = SystemTime::UNIX_EPOCH + Duration::from_secs(second.unsigned_abs());
+        let head = |content_type, length| {
+            let date = httpdate::fmt_http_date(date);
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nDate: {date}\r\n\r\n"
+            )
+        };
+        let greeting = head("text/plain", HELLO.len()) + HELLO;
+        self.length = greeting.len();
+        self.greetings = greeting.repeat(READY).into_bytes();
+        self.echo = head("application/octet-stream", ECHO).into_bytes();
+    }
+}
