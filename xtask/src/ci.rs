@@ -45,6 +45,8 @@ fn steps(crates: &[Manifest]) -> Vec<Step> {
         Step::cargo("clippy --locked --workspace --all-targets --all-features -- -D warnings"),
         // The README's command, as a newcomer types it.
         Step::cargo("test"),
+        // Each bench once, built as the tests are: that none of them rots.
+        Step::cargo("test --locked --bench *"),
         Step::cargo("test --locked -p xtask"),
     ];
     for manifest in crates {
