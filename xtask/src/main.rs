@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod compare;
 mod count;
 mod examples;
 mod fuzz;
@@ -31,6 +32,16 @@ usage: cargo xtask CHORE
   parity --allow-missing   only prints those
   packages         compare the README's numbers of dependencies with what cargo tree shows
   count            instructions a request, by callgrind; fails when there are 3 % more than recorded
+  compare          the CPU time of a request here and at our peers, in tables: every case, all peers; hours of work
+    --case C         one of the cases in xtask/src/compare/cases.rs, or a family of them; may be repeated
+    --wrk            the cases that wrk asks
+    --peer P         one of the peers in xtask/src/peers.rs; may be repeated
+    --rounds N       samples of each peer (9)
+    --seconds S      of a sample (1)
+    --append         keep the samples that there are of these cases
+    --plot           charts, in benches/charts
+    --write          benches/RESULTS.md and charts
+  compare report   tables, charts and results from the samples that there are, with the same flags
   examples         build all examples, start each, use it once, stop it
   examples NAME..  the same for some of them
   interop          our streams and servers against openssl, curl, Python, Tornado, nginx, HAProxy; installs what is
@@ -60,6 +71,7 @@ fn main() -> ExitCode {
         ["interop", words @ ..] => interop::run(root, words),
         ["peers", names @ ..] => peers::run(root, names),
         ["count"] => count::run(root),
+        ["compare", words @ ..] => compare::run(root, words),
         ["fuzz", parts @ ..] => fuzz::run(root, parts),
         ["soak", parts @ ..] => soak::run(root, parts),
         ["--help" | "-h" | "help"] => {
