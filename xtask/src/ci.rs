@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::manifest::{self, FeatureSet, Manifest};
-use crate::{count, examples, interop, packages, parity, peers, tidy};
+use crate::{compare, count, examples, interop, packages, parity, peers, tidy};
 
 /// Runs all steps.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
@@ -40,6 +40,7 @@ fn steps(crates: &[Manifest]) -> Vec<Step> {
     let mut steps = vec![
         Step::cargo("fmt --all --check"),
         Step::Chore("peers (their formatting)", peers::check_format),
+        Step::cargo("fmt --check --manifest-path benches/load/Cargo.toml"),
         Step::Chore("tidy", tidy::run),
         Step::Chore("packages", packages::run),
         Step::cargo("clippy --locked --workspace --all-targets --all-features -- -D warnings"),
@@ -64,6 +65,12 @@ fn steps(crates: &[Manifest]) -> Vec<Step> {
     steps.push(Step::cargo(
         "clippy --locked --manifest-path benches/peers/landspout/Cargo.toml --target-dir target --all-features -- -D warnings",
     ));
+    for chore in ["clippy", "test"] {
+        let warnings = if chore == "clippy" { " --all-targets -- -D warnings" } else { "" };
+        let manifest = "--locked --manifest-path benches/load/Cargo.toml --target-dir target";
+        steps.push(Step::cargo(&format!("{chore} {manifest}{warnings}")));
+    }
+    steps.push(Step::Chore("compare (a smoke test)", compare::smoke));
     steps.push(Step::Chore("count", count::run));
     steps.push(Step::Chore("examples", |root| examples::run(root, &[])));
     steps.push(Step::Chore("interop (the smoke test)", interop::smoke));

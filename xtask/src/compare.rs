@@ -18,7 +18,7 @@ mod wrk;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::peers::{self, PEERS, Peer};
+use crate::peers::{self, PEERS, Peer, Started};
 use crate::{count, interop};
 use cases::{CASES, Case};
 use samples::{Measured, Sample, Writer};
@@ -96,6 +96,16 @@ pub(crate) struct Bench<'a> {
     pub(crate) seconds: f64,
     /// Where samples are kept.
     pub(crate) results: &'a Path,
+    /// The name of the case.
+    pub(crate) case: &'a str,
+}
+
+impl Bench<'_> {
+    /// Starts a peer as it is set up for this case, behind these words.
+    pub(crate) fn start(&self, peer: &Peer, prefix: &[&str]) -> Result<Started, String> {
+        let flags = cases::settings(self.case, peer.name);
+        peers::start(self.root, peer, &peers::Options { prefix, flags, ..peers::Options::default() })
+    }
 }
 
 /// Measures, unless told `report`, and prints tables.
@@ -143,7 +153,7 @@ fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>
     }
     let chosen = |peer: &&Peer| options.peers.is_empty() || options.peers.iter().any(|chosen| chosen.name == peer.name);
     let peers: Vec<&Peer> = PEERS.iter().filter(chosen).collect();
-    let bench = Bench { root, load: load::build(root)?, seconds: options.seconds, results };
+    let mut bench = Bench { root, load: load::build(root)?, seconds: options.seconds, results, case: "" };
     let mut failed = Vec::new();
     let mut runnable = Vec::new();
     for peer in peers {
@@ -158,6 +168,7 @@ fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>
     }
     let (date, commit) = (told(root, "date", &["-u", "+%F"])?, commit(root)?);
     for case in &options.cases {
+        bench.case = case.name;
         let mut file = Writer::open(results, case.name, options.append)?;
         let mut competitors: Vec<_> = runnable.iter().filter(|(peer, _)| (case.serves)(peer)).collect();
         let rounds = if case.varies { options.rounds } else { 1 };

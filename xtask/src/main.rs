@@ -32,6 +32,14 @@ usage: cargo xtask CHORE
   parity --allow-missing   only prints those
   packages         compare the README's numbers of dependencies with what cargo tree shows
   count            instructions a request, by callgrind; fails when there are 3 % more than recorded
+  examples         build all examples, start each, use it once, stop it
+  examples NAME..  the same for some of them
+  interop          our streams and servers against openssl, curl, Python, Tornado, nginx, HAProxy; installs what is
+                   missing of them
+  interop WORD..   the cases whose name has one of these words
+  peers            build the servers that landspout is compared with (it installs nginx and Tornado), start each, show
+                   that it keeps the contract of benches/README.md
+  peers NAME..     the same for some of them
   compare          the CPU time of a request here and at our peers, in tables: every case, all peers; hours of work
     --case C         one of the cases in xtask/src/compare/cases.rs, or a family of them; may be repeated
     --wrk            the cases that wrk asks
@@ -42,14 +50,6 @@ usage: cargo xtask CHORE
     --plot           charts, in benches/charts
     --write          benches/RESULTS.md and charts
   compare report   tables, charts and results from the samples that there are, with the same flags
-  examples         build all examples, start each, use it once, stop it
-  examples NAME..  the same for some of them
-  interop          our streams and servers against openssl, curl, Python, Tornado, nginx, HAProxy; installs what is
-                   missing of them
-  interop WORD..   the cases whose name has one of these words
-  peers            build the servers that landspout is compared with (it installs nginx and Tornado), start each, show
-                   that it keeps the contract of benches/README.md
-  peers NAME..     the same for some of them
   fuzz             millions of random inputs: the codec, and beside hyper and Python's h11 (which it installs)
   fuzz PART..      cuts, round-trips, hyper or h11 alone
   soak             50,000 random sequences of calls and a gibibyte each way, over every transport; minutes of work

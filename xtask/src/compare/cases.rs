@@ -52,7 +52,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "churn",
         title: "GET, a connection for each request, 64 at a time",
         goal: "less than every peer, at most 1.06 × raw",
-        measure: |bench, peer| load::sample_with(bench, peer, closing(peer), &["churn"], Per::Request),
+        measure: |bench, peer| load::sample(bench, peer, &["churn"], Per::Request),
         ..REQUESTS
     },
     Case {
@@ -129,9 +129,18 @@ const REQUESTS: Case = Case {
 /// One that counts, which a second time gives the same.
 const INSTRUCTIONS: Case = Case { unit: "instructions/request", rate: "", varies: false, ..REQUESTS };
 
-/// The limit doesn't look whether the client wants its connection closed, so it has to be told.
-fn closing(peer: &Peer) -> &'static [&'static str] {
-    if super::is_limit(peer.name) { &["--close"] } else { &[] }
+/// Flags of peers that are set up otherwise in some cases: the peer, the cases, the flags.
+const SETTINGS: &[(&str, &[&str], &[&str])] = &[
+    // It doesn't look whether the client wants its connection closed, so it has to be told.
+    ("raw", &["churn"], &["--close"]),
+    // What gathers small answers copies large ones, and holds them whole: it waits for no client.
+    ("hyper", &["post", "post-chunked", "stream"], &["--no-pipeline-flush"]),
+];
+
+/// The flags of this peer in this case.
+pub(super) fn settings(case: &str, peer: &str) -> &'static [&'static str] {
+    let found = SETTINGS.iter().find(|(name, cases, _)| *name == peer && cases.contains(&case));
+    found.map_or(&[], |(_, _, flags)| flags)
 }
 
 /// The cases of that name, or those whose name begins with it, as `post` is one and `instructions` are two.
@@ -148,6 +157,7 @@ pub(crate) fn find(name: &str) -> Result<Vec<&'static Case>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peers::PEERS;
 
     #[test]
     fn a_case_is_found_by_its_name_or_its_family() {
@@ -155,6 +165,16 @@ mod tests {
         assert_eq!(names("post"), Ok(vec!["post"]));
         assert_eq!(names("instructions"), Ok(vec!["instructions-keepalive", "instructions-pipelined"]));
         assert!(names("keep").is_err());
+    }
+
+    #[test]
+    fn settings_are_for_peers_and_cases_that_there_are() {
+        for (peer, cases, _) in SETTINGS {
+            assert!(PEERS.iter().any(|known| known.name == *peer), "{peer}");
+            assert!(cases.iter().all(|case| CASES.iter().any(|known| known.name == *case)), "{peer}");
+        }
+        assert_eq!(settings("churn", "raw"), ["--close"]);
+        assert!(settings("keepalive", "raw").is_empty() && settings("churn", "hyper").is_empty());
     }
 
     #[test]

@@ -3,13 +3,12 @@
 use super::Bench;
 use super::samples::Measured;
 use crate::count;
-use crate::peers::{self, Peer, Started};
+use crate::peers::{Peer, Started};
 
 /// `batch` requests are sent at a time.
 pub(super) fn sample(bench: &Bench<'_>, peer: &Peer, batch: usize) -> Result<Measured, String> {
     let start = |prefix: &[&str]| {
-        let Started { running, address } =
-            peers::start(bench.root, peer, &peers::Options { prefix, ..peers::Options::default() })?;
+        let Started { running, address } = bench.start(peer, prefix)?;
         Ok((running, address))
     };
     Ok(Measured { value: count::per_request(batch, start)?, ..Measured::default() })

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::samples::{Machine, Measured};
 use super::{Bench, SERVER_CPU};
 use crate::ci;
-use crate::peers::{self, Peer, Started};
+use crate::peers::{Peer, Started};
 
 /// What the server's CPU time is divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,19 +32,7 @@ pub(super) fn build(root: &Path) -> Result<std::path::PathBuf, String> {
 
 /// Starts the peer, pinned, and puts this load on it.
 pub(crate) fn sample(bench: &Bench<'_>, peer: &Peer, words: &[&str], per: Per) -> Result<Measured, String> {
-    sample_with(bench, peer, &[], words, per)
-}
-
-/// The same with further flags for the peer.
-pub(crate) fn sample_with(
-    bench: &Bench<'_>,
-    peer: &Peer,
-    flags: &[&str],
-    words: &[&str],
-    per: Per,
-) -> Result<Measured, String> {
-    let options = peers::Options { prefix: &["taskset", "-c", SERVER_CPU], flags, ..peers::Options::default() };
-    let started = peers::start(bench.root, peer, &options)?;
+    let started = bench.start(peer, &["taskset", "-c", SERVER_CPU])?;
     let seconds = bench.seconds.to_string();
     let warm_up = (bench.seconds * 0.3).to_string();
     let (kind, rest) = words.split_first().expect("a load has a kind");

@@ -80,7 +80,7 @@ fn left_out(sample: &Sample, common: Option<(f64, f64)>) -> Option<&'static str>
 /// What is told about a case; nothing without samples.
 pub(super) fn section(case: &Case, samples: &[Sample]) -> Option<String> {
     let last = samples.last()?;
-    let mut text = format!("## {}\n\nGoal: {}.\n\n{}\n", case.title, case.goal, table(case, &figures(samples)));
+    let mut text = format!("## {}\n\nGoal: {}.\n\n{}", case.title, case.goal, table(case, &figures(samples)));
     let mut days: Vec<&str> = samples.iter().map(|sample| sample.date.as_str()).collect();
     days.dedup();
     text.push_str(&format!("\nTaken {} at {}", days.join(" and "), last.commit));

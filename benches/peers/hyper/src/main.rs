@@ -1,6 +1,7 @@
 //! hyper 1 on tokio's current-thread runtime, a task for each connection.
 //!
-//! `pipeline_flush` gathers the answers to pipelined requests; otherwise it changes nothing.
+//! `pipeline_flush` gathers the answers to pipelined requests. It also copies bodies, and takes a long one whole, however slow its
+//! client is; `--no-pipeline-flush` is for those.
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
@@ -23,13 +24,16 @@ use tokio::runtime;
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
 const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
+const NO_PIPELINE_FLUSH: &str = "--no-pipeline-flush";
 #[cfg(not(feature = "tls"))]
-const FLAGS: &[&str] = &[];
+const FLAGS: &[&str] = &[NO_PIPELINE_FLUSH];
 #[cfg(feature = "tls")]
-const FLAGS: &[&str] = &["--certfile F", "--keyfile F"];
+const FLAGS: &[&str] = &[NO_PIPELINE_FLUSH, "--certfile F", "--keyfile F"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::read(FLAGS);
+    let mut builder = Builder::new();
+    builder.keep_alive(true).pipeline_flush(!arguments.has(NO_PIPELINE_FLUSH));
     let listener = peer_support::listen(arguments.port())?;
     peer_support::exit_on_sigterm()?;
     runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
@@ -38,31 +42,34 @@ fn main() -> Result<(), Box<dyn Error>> {
         #[cfg(feature = "tls")]
         if let Some((certfile, keyfile)) = arguments.certificate() {
             let config = peer_support::tls::server_config(certfile, keyfile)?;
-            return serve_tls(&listener, &config.into()).await;
+            return serve_tls(&listener, &config.into(), builder).await;
         }
         loop {
             let (stream, _) = listener.accept().await?;
-            tokio::spawn(serve(stream));
+            tokio::spawn(serve(stream, builder.clone()));
         }
     })
 }
 
 #[cfg(feature = "tls")]
-async fn serve_tls(listener: &TcpListener, acceptor: &tokio_rustls::TlsAcceptor) -> Result<(), Box<dyn Error>> {
+async fn serve_tls(
+    listener: &TcpListener,
+    acceptor: &tokio_rustls::TlsAcceptor,
+    builder: Builder,
+) -> Result<(), Box<dyn Error>> {
     loop {
         let (stream, _) = listener.accept().await?;
         let accepting = acceptor.accept(stream);
+        let builder = builder.clone();
         tokio::spawn(async move {
             if let Ok(stream) = accepting.await {
-                serve(stream).await;
+                serve(stream, builder).await;
             }
         });
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) {
-    let mut builder = Builder::new();
-    builder.keep_alive(true).pipeline_flush(true);
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, builder: Builder) {
     // A client that breaks off is nothing to tell of.
     let _ = builder.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
 }

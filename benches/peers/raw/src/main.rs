@@ -2,7 +2,8 @@
 //! ready-made bytes. One read and one write for what came at once, one `epoll_ctl` in a connection's life.
 //!
 //! It knows two requests by their first byte: whatever begins with `P` is followed by a body of exactly [`ECHO`] bytes, which goes
-//! back; any other is answered with the greeting. A client that doesn't take its answers is closed.
+//! back; any other is answered with the greeting. A client that doesn't take its answers is closed. It doesn't look whether a client
+//! wants its connection closed: with `--close` it closes each behind a greeting.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -25,15 +26,15 @@ const BLANK_LINE: &[u8] = b"\r\n\r\n";
 const READY: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::read(&[]);
+    let arguments = Arguments::read(&["--close"]);
     let listener = peer_support::listen(arguments.port())?;
     peer_support::exit_on_sigterm()?;
     peer_support::announce(listener.local_addr()?);
-    serve(&listener)?;
+    serve(&listener, arguments.has("--close"))?;
     Ok(())
 }
 
-fn serve(listener: &TcpListener) -> Result<(), Errno> {
+fn serve(listener: &TcpListener, closes: bool) -> Result<(), Errno> {
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     let listening = number(listener);
     epoll::add(&epoll, listener, EventData::new_u64(listening as u64), EventFlags::IN)?;
@@ -41,7 +42,7 @@ fn serve(listener: &TcpListener) -> Result<(), Errno> {
     let mut connections: Vec<Option<Connection>> = Vec::new();
     let mut events = Vec::with_capacity(1024);
     let mut buffer = vec![0; 64 * 1024];
-    let mut answers = Answers::default();
+    let mut answers = Answers::new(closes);
     loop {
         match epoll::wait(&epoll, spare_capacity(&mut events), None) {
             Err(Errno::INTR) => continue,
@@ -151,7 +152,7 @@ impl Connection {
 
     fn greet(&self, greetings: &mut usize, answers: &Answers) -> bool {
         let count = std::mem::take(greetings);
-        count == 0 || self.send(&answers.greetings[..count * answers.length])
+        count == 0 || (self.send(&answers.greetings[..count * answers.length]) && !answers.closes)
     }
 
     fn send(&self, bytes: &[u8]) -> bool {
@@ -186,6 +187,8 @@ fn end_of_head(bytes: &[u8], seen: &mut u8, blank_line: &Finder<'_>) -> Option<u
 }
 
 struct Answers {
+    /// Each greeting is the last thing on its connection.
+    closes: bool,
     /// The second of their `Date`.
     second: i64,
     /// One answer of `length` bytes after the other.
@@ -196,13 +199,12 @@ struct Answers {
     blank_line: Finder<'static>,
 }
 
-impl Default for Answers {
-    fn default() -> Self {
-        Self { second: 0, greetings: Vec::new(), length: 0, echo: Vec::new(), blank_line: Finder::new(BLANK_LINE) }
-    }
-}
-
 impl Answers {
+    fn new(closes: bool) -> Self {
+        let blank_line = Finder::new(BLANK_LINE);
+        Self { closes, second: 0, greetings: Vec::new(), length: 0, echo: Vec::new(), blank_line }
+    }
+
     /// A date is good for a second.
     fn refresh(&mut self) {
         let second = clock_gettime(ClockId::RealtimeCoarse).tv_sec;
@@ -217,7 +219,10 @@ impl Answers {
                 "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nDate: {date}\r\n\r\n"
             )
         };
-        let greeting = head("text/plain", HELLO.len()) + HELLO;
+        let mut greeting = head("text/plain", HELLO.len()) + HELLO;
+        if self.closes {
+            greeting = greeting.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
+        }
         self.length = greeting.len();
         self.greetings = greeting.repeat(READY).into_bytes();
         self.echo = head("application/octet-stream", ECHO).into_bytes();
