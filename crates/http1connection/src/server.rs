@@ -118,7 +118,7 @@ where
         if !waits {
             serving.begin_request();
         }
-        io_loop.spawn(serving);
+        io_loop.spawn_detached(serving);
     }
 
     #[cfg(test)]

@@ -17,8 +17,9 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
+    #[inline]
     pub(crate) fn with_scratch<T>(&self, f: impl FnOnce(&mut [u8]) -> T) -> T {
-        let mut scratch = self.scratch.take().unwrap_or_else(|| vec![0; SCRATCH_SIZE].into());
+        let mut scratch = self.scratch.take().unwrap_or_else(new_scratch);
         let result = f(&mut scratch);
         self.scratch.set(Some(scratch));
         result
@@ -40,4 +41,9 @@ impl Buffers {
             free.push(buffer);
         }
     }
+}
+
+#[cold]
+fn new_scratch() -> Box<[u8]> {
+    vec![0; SCRATCH_SIZE].into()
 }

@@ -7,20 +7,17 @@ use std::future::Future;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::buffers::Buffers;
 use crate::clock::{Clock, SystemClock};
+use crate::commons::Commons;
 use crate::error::{LoopError, log_panic};
 use crate::events::Events;
 use crate::reactor::Reactor;
-use crate::registration::EventTarget;
 use crate::remote::{Arrivals, Remote};
-use crate::task::{JoinHandle, Tasks};
+use crate::task::{self, JoinHandle, attach_to_thread, detach_from_thread};
 use crate::timeout::TimeoutHandle;
-use crate::turn::Turn;
-use crate::wheel::{Action, Key, Wheel};
+use crate::wheel::Action;
 
 /// How often one turn lets tasks that woke each other run again before timeouts and I/O get their chance.
 const TASK_ROUNDS: usize = 8;
@@ -81,21 +78,11 @@ pub(crate) struct Inner {
     made_by: u32,
     running: Cell<bool>,
     stop: Cell<bool>,
-    /// New callbacks, timers, handlers and tasks are refused.
-    closed: Cell<bool>,
     clock: Rc<dyn Clock>,
-    pub(crate) turn: Rc<Turn>,
-    /// The zero of the wheel's nanoseconds.
-    epoch: Instant,
+    pub(crate) commons: Rc<Commons>,
     callbacks: RefCell<VecDeque<Box<dyn FnOnce()>>>,
-    tasks: Tasks,
-    wheel: RefCell<Wheel>,
-    /// Streams with bytes to flush before the next poll. Two lists take turns, so that neither is allocated anew.
-    dirty: RefCell<Vec<Rc<dyn EventTarget>>>,
-    flushing: Cell<Vec<Rc<dyn EventTarget>>>,
     pub(crate) reactor: Reactor,
     remote: Remote,
-    buffers: Buffers,
     #[cfg(feature = "signal")]
     pub(crate) signals: crate::signal::SignalHandlers,
     #[cfg(feature = "executor")]
@@ -152,26 +139,18 @@ impl IoLoop {
         let (reactor, waker) = Reactor::new()?;
         let number = LOOPS_MADE.fetch_add(1, Ordering::Relaxed);
         let remote = Remote::new(waker);
-        let now = clock.monotonic();
-        let turn = Rc::new(Turn::new(now));
+        let commons = Rc::new(Commons::new(number, remote.clone(), clock.monotonic()));
+        attach_to_thread(&commons);
         let inner = Rc::new(Inner {
             number,
             made_by: std::process::id(),
             running: Cell::new(false),
             stop: Cell::new(false),
-            closed: Cell::new(false),
             clock,
-            turn: turn.clone(),
-            epoch: now,
+            commons,
             callbacks: RefCell::default(),
-            tasks: Tasks::new(number, remote.clone(), turn),
-            // Handles of one loop mean nothing to another.
-            wheel: RefCell::new(Wheel::new(number << 44)),
-            dirty: RefCell::default(),
-            flushing: Cell::default(),
             reactor,
             remote,
-            buffers: Buffers::default(),
             #[cfg(feature = "signal")]
             signals: Default::default(),
             #[cfg(feature = "executor")]
@@ -213,7 +192,7 @@ impl IoLoop {
         if RUNNING.get() {
             return Err(LoopError::AlreadyRunning);
         }
-        if inner.closed.get() {
+        if inner.commons.closed.get() {
             return Err(LoopError::Closed);
         }
         if inner.made_by != std::process::id() {
@@ -252,7 +231,7 @@ impl IoLoop {
 
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
-        self.inner.closed.get()
+        self.inner.commons.closed.get()
     }
 
     /// Calls `handler` with the descriptor and its events whenever it is ready for `events` or has an error.
@@ -270,7 +249,7 @@ impl IoLoop {
         events: Events,
         handler: impl FnMut(RawFd, Events) + 'static,
     ) -> Result<(), LoopError> {
-        if self.inner.closed.get() {
+        if self.inner.commons.closed.get() {
             return Err(LoopError::Closed);
         }
         self.inner.reactor.add_handler(fd.as_fd().as_raw_fd(), events, Box::new(handler))
@@ -293,7 +272,7 @@ impl IoLoop {
     /// Runs `callback` in the next turn; one added from inside a callback waits for the turn after. A panic in it is
     /// logged and costs it alone. On a closed loop it is dropped, as in Tornado.
     pub fn add_callback(&self, callback: impl FnOnce() + 'static) {
-        if self.inner.closed.get() {
+        if self.inner.commons.closed.get() {
             tracing::debug!("callback dropped: the event loop is closed");
             return;
         }
@@ -316,7 +295,17 @@ impl IoLoop {
     where
         F: Future + 'static,
     {
-        self.inner.tasks.spawn(future)
+        task::spawn(&self.inner.commons, future)
+    }
+
+    /// As [`spawn`](Self::spawn), for a future whose end nobody waits for: it costs an allocation less.
+    pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
+        let commons = &self.inner.commons;
+        if commons.closed.get() {
+            log_panic("while a task was dropped", || drop(future));
+        } else {
+            commons.tasks.spawn(Box::pin(future));
+        }
     }
 
     /// Runs `callback` after `delay`, never earlier, in the resolution of a millisecond.
@@ -328,18 +317,18 @@ impl IoLoop {
     /// one turn run by time, then in the order they were added.
     #[doc(alias = "add_timeout")]
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimeoutHandle {
-        TimeoutHandle(self.inner.arm(when, Action::Call(Box::new(callback))))
+        TimeoutHandle(self.inner.commons.arm(when, Action::Call(Box::new(callback))))
     }
 
     /// Cancels a planned callback. Allowed after it ran, and from a callback that is due in the same turn.
     pub fn remove_timeout(&self, timeout: TimeoutHandle) {
-        self.inner.remove_timer(timeout.0);
+        self.inner.commons.remove_timer(timeout.0);
     }
 
     /// The monotonic time of this turn, without a system call. Constant while one callback or task runs.
     #[inline]
     pub fn now(&self) -> Instant {
-        self.inner.turn.now.get()
+        self.inner.commons.now.get()
     }
 
     /// The time of day, by the loop's clock. Tornado's `IOLoop.time()`.
@@ -355,25 +344,25 @@ impl IoLoop {
 
     /// How many timeouts are planned, cancelled ones not counted.
     pub fn pending_timeouts(&self) -> usize {
-        self.inner.wheel.borrow().len()
+        self.inner.commons.pending_timeouts()
     }
 
     /// Lends the loop's scratch buffer (64 KiB) for one read of unknown length.
     #[inline]
     pub fn with_scratch<T>(&self, f: impl FnOnce(&mut [u8]) -> T) -> T {
-        self.inner.buffers.with_scratch(f)
+        self.inner.commons.buffers.with_scratch(f)
     }
 
     /// An empty buffer from the loop's free list. Give it back when it is empty again.
     #[inline]
     pub fn take_buffer(&self) -> Vec<u8> {
-        self.inner.buffers.take()
+        self.inner.commons.buffers.take()
     }
 
     /// Gives a buffer back. One that grew past 8 KiB is freed.
     #[inline]
     pub fn give_buffer(&self, buffer: Vec<u8>) {
-        self.inner.buffers.give(buffer);
+        self.inner.commons.buffers.give(buffer);
     }
 
     /// The time `delay` from now, read from the clock: a long callback before must not shorten the delay.
@@ -389,20 +378,28 @@ impl fmt::Debug for IoLoop {
         f.debug_struct("IoLoop")
             .field("number", &self.inner.number)
             .field("running", &self.inner.running.get())
-            .field("closed", &self.inner.closed.get())
+            .field("closed", &self.inner.commons.closed.get())
             .finish_non_exhaustive()
     }
 }
 
 impl Inner {
     fn run(&self) -> Result<(), LoopError> {
+        let commons = &*self.commons;
         let mut batch = Vec::new();
         loop {
-            self.turn.refill();
             self.run_callbacks();
-            self.tasks.run(TASK_ROUNDS);
-            let time_is_fresh = self.run_timeouts(&mut batch);
-            self.flush();
+            commons.refill();
+            commons.tasks.run(TASK_ROUNDS, || commons.refill());
+            let mut time_is_fresh = false;
+            if let Some(deadline) = commons.next_deadline() {
+                self.read_time();
+                time_is_fresh = commons.now.get() < deadline;
+                if !time_is_fresh {
+                    commons.run_timeouts(&mut batch);
+                }
+            }
+            commons.flush();
             if self.stop.get() {
                 return Ok(());
             }
@@ -411,6 +408,7 @@ impl Inner {
     }
 
     /// Runs the callbacks that are queued now; those they add wait for the next turn.
+    #[inline]
     fn run_callbacks(&self) {
         let count = self.callbacks.borrow().len();
         for _ in 0..count {
@@ -419,66 +417,27 @@ impl Inner {
         }
     }
 
-    /// True if the turn's time was read and nothing took time since.
-    fn run_timeouts(&self, batch: &mut Vec<Key>) -> bool {
-        let Some(next) = self.wheel.borrow().next_expiration() else { return false };
-        self.read_time();
-        let now = self.nanos(self.turn.now.get());
-        if now < next {
-            return true;
-        }
-        self.wheel.borrow_mut().expire(now, batch);
-        for key in batch.drain(..) {
-            // An earlier one of the batch may have removed it.
-            let action = self.wheel.borrow_mut().remove(key);
-            match action {
-                Some(Action::Call(callback)) => log_panic("in callback", callback),
-                Some(Action::Wake(waker)) => log_panic("in a waker", || waker.wake()),
-                None => {}
-            }
-        }
-        false
-    }
-
-    fn flush(&self) {
-        if self.dirty.borrow().is_empty() {
-            return;
-        }
-        let mut flushing = self.flushing.take();
-        std::mem::swap(&mut flushing, &mut *self.dirty.borrow_mut());
-        for target in flushing.drain(..) {
-            log_panic("while a stream was flushed", || target.flush());
-        }
-        self.flushing.set(flushing);
-    }
-
+    /// `time_is_fresh`: it was read, and nothing took time since.
+    #[inline]
     fn poll(&self, time_is_fresh: bool) -> Result<(), LoopError> {
-        let busy = self.tasks.has_ready() || !self.callbacks.borrow().is_empty() || !self.dirty.borrow().is_empty();
+        let commons = &*self.commons;
+        let busy = commons.tasks.has_ready() || !self.callbacks.borrow().is_empty() || commons.has_dirty();
         let mut deadline = None;
         let mut timeout = Some(Duration::ZERO);
         if !busy {
-            deadline = self.next_deadline();
+            deadline = commons.next_deadline();
             if deadline.is_some() && !time_is_fresh {
                 // What took long must not be slept for as well.
                 self.read_time();
             }
-            timeout = self.clock.block_for(self.turn.now.get(), deadline);
+            timeout = self.clock.block_for(commons.now.get(), deadline);
         }
-        let arrived = self.reactor.turn(timeout, || self.read_time())?;
+        let arrived = self.reactor.turn(timeout, &commons.tasks, || self.read_time())?;
         if arrived.events == 0 && !busy {
             self.clock.idled(deadline);
         }
         if arrived.from_other_threads {
-            let Arrivals { callbacks, runnables, stop } = self.remote.take();
-            for callback in callbacks {
-                self.callbacks.borrow_mut().push_back(callback);
-            }
-            for runnable in runnables {
-                self.tasks.push(runnable);
-            }
-            if stop {
-                self.stop.set(true);
-            }
+            self.take_arrivals();
         }
         #[cfg(feature = "signal")]
         if arrived.signals {
@@ -487,69 +446,45 @@ impl Inner {
         Ok(())
     }
 
+    #[cold]
+    fn take_arrivals(&self) {
+        let Arrivals { callbacks, woken, stop } = self.remote.take();
+        for callback in callbacks {
+            self.callbacks.borrow_mut().push_back(callback);
+        }
+        for task in woken {
+            self.commons.tasks.wake_from_remote(&task);
+        }
+        if stop {
+            self.stop.set(true);
+        }
+    }
+
+    #[inline]
     fn read_time(&self) {
-        self.turn.now.set(self.clock.monotonic());
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        let nanos = self.wheel.borrow().next_expiration()?;
-        Some(self.epoch + Duration::from_nanos(nanos))
-    }
-
-    pub(crate) fn flush_later(&self, target: Rc<dyn EventTarget>) {
-        if !self.closed.get() {
-            self.dirty.borrow_mut().push(target);
-        }
-    }
-
-    pub(crate) fn arm(&self, at: Instant, action: Action) -> Key {
-        let key = self.wheel.borrow_mut().insert(self.nanos(at), action);
-        if self.closed.get() {
-            self.remove_timer(key);
-        }
-        key
-    }
-
-    pub(crate) fn remove_timer(&self, key: Key) {
-        let action = self.wheel.borrow_mut().remove(key);
-        drop(action);
-    }
-
-    /// Makes sure that an armed timer wakes `waker`; false if the timer is not armed any more.
-    pub(crate) fn keep_waker(&self, key: Key, waker: &Waker) -> bool {
-        if self.wheel.borrow().waker(key).is_some_and(|armed| armed.will_wake(waker)) {
-            return true;
-        }
-        // A waker's clone and drop are foreign code: neither happens while the wheel is borrowed.
-        let waker = waker.clone();
-        let old = self.wheel.borrow_mut().replace_waker(key, waker);
-        old.is_some()
-    }
-
-    fn nanos(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
+        self.commons.now.set(self.clock.monotonic());
     }
 
     fn close(&self) {
         const DROPPED: &str = "while the loop closed";
-        if self.closed.replace(true) {
+        let commons = &*self.commons;
+        if commons.closed.replace(true) {
             return;
         }
-        self.tasks.refuse();
         loop {
-            let mut any = self.tasks.cancel_all();
+            let mut any = commons.tasks.cancel_all();
             let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
             any |= !callbacks.is_empty();
             for callback in callbacks {
                 log_panic(DROPPED, || drop(callback));
             }
-            let timers = self.wheel.borrow_mut().drain();
+            let timers = commons.take_timers();
             any |= !timers.is_empty();
             for timer in timers {
                 log_panic(DROPPED, || drop(timer));
             }
             any |= self.reactor.remove_all();
-            let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
+            let dirty = commons.take_dirty();
             any |= !dirty.is_empty();
             log_panic(DROPPED, || drop(dirty));
             #[cfg(feature = "signal")]
@@ -558,7 +493,7 @@ impl Inner {
                 break;
             }
         }
-        self.tasks.detach_from_thread();
+        detach_from_thread(&self.commons);
         let arrivals = self.remote.close();
         log_panic(DROPPED, || drop(arrivals));
         #[cfg(feature = "executor")]

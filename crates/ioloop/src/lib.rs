@@ -71,6 +71,7 @@
 mod buffers;
 mod callback;
 mod clock;
+mod commons;
 mod error;
 mod events;
 #[cfg(feature = "executor")]
@@ -87,7 +88,6 @@ mod task;
 #[cfg(feature = "executor")]
 mod thread_pool;
 mod timeout;
-mod turn;
 mod wheel;
 
 pub use callback::CallbackResult;

@@ -252,7 +252,7 @@ impl Periodic {
         let schedule = self.schedule.borrow_mut().take();
         let Some(Schedule { io_loop, timer: Some(timer), .. }) = schedule else { return };
         if let Some(inner) = io_loop.upgrade() {
-            inner.remove_timer(timer.0);
+            inner.commons.remove_timer(timer.0);
         }
     }
 }

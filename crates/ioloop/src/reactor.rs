@@ -17,6 +17,7 @@ use slab::Slab;
 use crate::error::{LoopError, log_panic};
 use crate::events::Events;
 use crate::registration::{Readiness, Ready};
+use crate::task::Tasks;
 
 /// Events fetched by one poll. More are ready then? The next turn's poll brings them at once.
 const EVENTS_PER_POLL: usize = 1024;
@@ -157,7 +158,7 @@ impl Reactor {
     }
 
     /// Waits for events, calls `waited`, and dispatches them.
-    pub(crate) fn turn(&self, timeout: Option<Duration>, waited: impl FnOnce()) -> io::Result<Arrived> {
+    pub(crate) fn turn(&self, timeout: Option<Duration>, tasks: &Tasks, waited: impl FnOnce()) -> io::Result<Arrived> {
         let Some(mut events) = self.events.take() else { return Ok(Arrived::default()) };
         let polled = match &mut *self.poll.borrow_mut() {
             Some(poll) => poll.poll(&mut events, timeout),
@@ -178,7 +179,7 @@ impl Reactor {
                 WAKER => arrived.from_other_threads = true,
                 #[cfg(feature = "signal")]
                 SIGNALS => arrived.signals = true,
-                token => self.dispatch(Token::from_mio(token), event),
+                token => self.dispatch(Token::from_mio(token), event, tasks),
             }
         }
         events.clear();
@@ -240,15 +241,24 @@ impl Reactor {
     }
 
     #[inline]
-    fn dispatch(&self, token: Token, event: &mio::event::Event) {
-        match self.find(token) {
-            Some(Kind::Registration(readiness)) => {
-                let ready = Ready::of_event(event);
-                log_panic("in an event target", || readiness.raise(ready));
-            }
-            Some(Kind::Handler(handler)) => self.run_handler(token, &handler, Ready::of_event(event)),
+    fn dispatch(&self, token: Token, event: &mio::event::Event, tasks: &Tasks) {
+        let ready = Ready::of_event(event);
+        let kind = match self.sources.borrow().get(token.index as usize) {
+            Some(source) if source.generation == token.generation => match &source.kind {
+                Kind::Registration(readiness) if readiness.raise_for_task(ready, tasks) => return,
+                kind => kind.clone(),
+            },
             // Removed by an earlier handler of this batch, or closed since the poll.
-            None => {}
+            _ => return,
+        };
+        self.call(token, &kind, ready, tasks);
+    }
+
+    #[inline(never)]
+    fn call(&self, token: Token, kind: &Kind, ready: Ready, tasks: &Tasks) {
+        match kind {
+            Kind::Registration(readiness) => log_panic("in an event target", || readiness.raise(ready, tasks)),
+            Kind::Handler(handler) => self.run_handler(token, handler, ready),
         }
     }
 

@@ -4,7 +4,7 @@
 //! `Registration` is edge-triggered: one registration for both directions over the whole life of a connection, never
 //! renewed. Its owner reads until the transport is drained, clears the flag, and is told of the next edge.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
 use std::ops::BitOr;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -12,10 +12,11 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use crate::commons::Commons;
 use crate::error::LoopError;
 use crate::ioloop::{Inner, IoLoop};
 use crate::reactor::Token;
-use crate::turn::Turn;
+use crate::task::{Tasks, Wakee};
 
 /// A set of readiness flags.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -116,7 +117,7 @@ pub trait EventTarget {
 /// for an owner who closes the descriptor next; [`deregister`](Self::deregister) is for one who keeps it.
 pub struct Registration {
     io_loop: Weak<Inner>,
-    turn: Rc<Turn>,
+    commons: Rc<Commons>,
     readiness: Rc<Readiness>,
     /// `None` once deregistered.
     token: Option<Token>,
@@ -130,19 +131,43 @@ pub(crate) struct Readiness {
     flags: Cell<u8>,
     /// Flags for which the target is called.
     watch: Cell<u8>,
-    reader: Cell<Option<Waker>>,
-    writer: Cell<Option<Waker>>,
-    target: RefCell<Option<Weak<dyn EventTarget>>>,
+    reader: Cell<Option<Wakee>>,
+    /// Rarely anybody: streams flush by themselves.
+    writer: Cell<Option<Box<Waker>>>,
+    target: Cell<Option<Weak<dyn EventTarget>>>,
 }
 
 impl Readiness {
-    /// Raises flags and tells whom it concerns.
+    /// Raises flags and wakes the reader, where that is all that is to be done and the reader is a task of the loop, so that
+    /// nothing foreign runs. Otherwise it does nothing and says no: [`raise`](Self::raise) is called for.
     #[inline]
-    pub(crate) fn raise(&self, ready: Ready) {
+    pub(crate) fn raise_for_task(&self, ready: Ready, tasks: &Tasks) -> bool {
+        if ready.0 & self.watch.get() != 0 {
+            return false;
+        }
+        if ready.contains(Ready::WRITABLE) && self.has_writer() {
+            return false;
+        }
+        if ready.contains(Ready::READABLE) {
+            match self.reader.take() {
+                Some(Wakee::Task(task)) => tasks.wake_task(task),
+                None => {}
+                other => {
+                    self.reader.set(other);
+                    return false;
+                }
+            }
+        }
+        self.flags.set(self.flags.get() | ready.0);
+        true
+    }
+
+    /// Raises flags and tells whom it concerns.
+    pub(crate) fn raise(&self, ready: Ready, tasks: &Tasks) {
         self.flags.set(self.flags.get() | ready.0);
         if ready.contains(Ready::READABLE) {
-            if let Some(waker) = self.reader.take() {
-                waker.wake();
+            if let Some(reader) = self.reader.take() {
+                tasks.wake(reader);
             }
         }
         if ready.contains(Ready::WRITABLE) {
@@ -157,8 +182,43 @@ impl Readiness {
         }
     }
 
+    #[inline]
+    fn has_writer(&self) -> bool {
+        let writer = self.writer.take();
+        let any = writer.is_some();
+        self.writer.set(writer);
+        any
+    }
+
+    /// Keeps the waker unless the same task's is there already.
+    #[inline]
+    fn keep_reader(&self, waker: &Waker, tasks: &Tasks) {
+        let old = self.reader.take();
+        match old {
+            Some(old) if tasks.wakes(&old, waker) => self.reader.set(Some(old)),
+            old => {
+                self.reader.set(Some(tasks.wakee(waker)));
+                drop(old);
+            }
+        }
+    }
+
+    fn keep_writer(&self, waker: &Waker) {
+        let old = self.writer.take();
+        match old {
+            Some(old) if old.will_wake(waker) => self.writer.set(Some(old)),
+            old => {
+                self.writer.set(Some(Box::new(waker.clone())));
+                drop(old);
+            }
+        }
+    }
+
     pub(crate) fn target(&self) -> Option<Rc<dyn EventTarget>> {
-        self.target.borrow().as_ref().and_then(Weak::upgrade)
+        let target = self.target.take();
+        let alive = target.as_ref().and_then(Weak::upgrade);
+        self.target.set(target);
+        alive
     }
 }
 
@@ -191,7 +251,7 @@ impl Registration {
         let token = io_loop.inner.reactor.register(fd.map(|fd| fd.as_raw_fd()), readiness.clone())?;
         Ok(Self {
             io_loop: Rc::downgrade(&io_loop.inner),
-            turn: io_loop.inner.turn.clone(),
+            commons: io_loop.inner.commons.clone(),
             readiness,
             token: Some(token),
             detached: fd.is_none(),
@@ -201,14 +261,14 @@ impl Registration {
     /// The monotonic time of the loop's turn: [`IoLoop::now`].
     #[inline]
     pub fn now(&self) -> Instant {
-        self.turn.now.get()
+        self.commons.now.get()
     }
 
     /// Takes one of the operations that a task may do in one poll without ever having to wait. When none is left the task is
     /// woken, to go on after the others had their turn. For operations that may always be ready.
     #[inline]
     pub fn poll_proceed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.turn.poll_proceed(cx)
+        self.commons.poll_proceed(cx)
     }
 
     /// The loop, unless it is gone.
@@ -231,7 +291,7 @@ impl Registration {
 
     /// Puts flags up, wakes who waits for them and calls the target if it watches them, as an event would.
     pub fn raise(&self, ready: Ready) {
-        self.readiness.raise(ready);
+        self.readiness.raise(ready, &self.commons.tasks);
     }
 
     /// Ready when [`Ready::READABLE`] is up; otherwise the task is woken when it goes up. One task at a time.
@@ -240,7 +300,7 @@ impl Registration {
         if self.ready().contains(Ready::READABLE) {
             return Poll::Ready(());
         }
-        store(&self.readiness.reader, cx.waker());
+        self.readiness.keep_reader(cx.waker(), &self.commons.tasks);
         Poll::Pending
     }
 
@@ -250,20 +310,20 @@ impl Registration {
         if self.ready().contains(Ready::WRITABLE) {
             return Poll::Ready(());
         }
-        store(&self.readiness.writer, cx.waker());
+        self.readiness.keep_writer(cx.waker());
         Poll::Pending
     }
 
     /// Has the task woken at the next read event, whatever the flags say now.
     #[inline]
     pub fn wake_on_read(&self, cx: &mut Context<'_>) {
-        store(&self.readiness.reader, cx.waker());
+        self.readiness.keep_reader(cx.waker(), &self.commons.tasks);
     }
 
     /// Wakes the task that waits to read, for a reason of the owner's.
     pub fn wake_reader(&self) {
-        if let Some(waker) = self.readiness.reader.take() {
-            waker.wake();
+        if let Some(reader) = self.readiness.reader.take() {
+            self.commons.tasks.wake(reader);
         }
     }
 
@@ -282,9 +342,25 @@ impl Registration {
     /// Has `target` flushed once before the loop polls next.
     #[inline]
     pub fn flush_later(&self, target: Rc<dyn EventTarget>) {
-        if let Some(inner) = self.io_loop.upgrade() {
-            inner.flush_later(target);
-        }
+        self.commons.flush_later(target);
+    }
+
+    /// [`IoLoop::with_scratch`], without going through the loop.
+    #[inline]
+    pub fn with_scratch<T>(&self, f: impl FnOnce(&mut [u8]) -> T) -> T {
+        self.commons.buffers.with_scratch(f)
+    }
+
+    /// [`IoLoop::take_buffer`], without going through the loop.
+    #[inline]
+    pub fn take_buffer(&self) -> Vec<u8> {
+        self.commons.buffers.take()
+    }
+
+    /// [`IoLoop::give_buffer`], without going through the loop.
+    #[inline]
+    pub fn give_buffer(&self, buffer: Vec<u8>) {
+        self.commons.buffers.give(buffer);
     }
 
     /// Takes the descriptor out of the poller, for an owner who keeps it open. Nothing is reported any more.
@@ -294,19 +370,6 @@ impl Registration {
                 inner.reactor.deregister(fd.as_raw_fd());
             }
             inner.reactor.forget(token);
-        }
-    }
-}
-
-/// Keeps the waker unless the same task's is there already.
-#[inline]
-fn store(slot: &Cell<Option<Waker>>, waker: &Waker) {
-    let old = slot.take();
-    match old {
-        Some(old) if old.will_wake(waker) => slot.set(Some(old)),
-        old => {
-            slot.set(Some(waker.clone()));
-            drop(old);
         }
     }
 }

@@ -4,11 +4,9 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::ThreadId;
-
-use async_task::Runnable;
 
 use crate::error::LoopError;
+use crate::task::TaskWaker;
 
 /// A handle of a loop for other threads: `Send`, `Sync`, cheap to clone, and harmless once the loop is gone.
 ///
@@ -37,7 +35,8 @@ pub(crate) type RemoteCallback = Box<dyn FnOnce() + Send>;
 #[derive(Default)]
 pub(crate) struct Arrivals {
     pub(crate) callbacks: Vec<RemoteCallback>,
-    pub(crate) runnables: Vec<Runnable>,
+    /// Tasks of this loop.
+    pub(crate) woken: Vec<Arc<TaskWaker>>,
     /// Somebody called `stop`. A callback could stop the wrong loop, should another be the current one by then.
     pub(crate) stop: bool,
 }
@@ -46,7 +45,6 @@ struct Shared {
     queue: Mutex<Queue>,
     /// A wake-up is under way: one system call serves all that is queued until the loop looks.
     notified: AtomicBool,
-    owner: ThreadId,
 }
 
 struct Queue {
@@ -59,8 +57,7 @@ struct Queue {
 impl Remote {
     pub(crate) fn new(waker: mio::Waker) -> Self {
         let queue = Queue { arrivals: Arrivals::default(), waker: Some(waker) };
-        let shared =
-            Shared { queue: Mutex::new(queue), notified: AtomicBool::new(false), owner: std::thread::current().id() };
+        let shared = Shared { queue: Mutex::new(queue), notified: AtomicBool::new(false) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -82,23 +79,15 @@ impl Remote {
         self.post(|arrivals| arrivals.stop = true)
     }
 
-    pub(crate) fn push_runnable(&self, runnable: Runnable) {
-        let mut queue = self.lock();
-        if queue.waker.is_some() {
-            queue.arrivals.runnables.push(runnable);
-            let woken = self.notify(&queue);
-            drop(queue);
-            log_failure(woken);
-            return;
-        }
-        drop(queue);
-        if std::thread::current().id() == self.shared.owner {
-            drop(runnable);
-        } else {
-            // Dropping it would drop a future that is not `Send` on this thread, which async-task answers with a panic.
-            // Only a wake that raced with the loop's end comes here; it leaks the shell of one task.
-            std::mem::forget(runnable);
-        }
+    /// Whether both mean the same loop.
+    #[inline]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Has the loop wake a task of its own. One that is closed has none any more.
+    pub(crate) fn wake(&self, task: Arc<TaskWaker>) {
+        let _ = self.post(|arrivals| arrivals.woken.push(task));
     }
 
     /// Takes what came in, and lets the next arrival wake the loop again.
@@ -106,10 +95,6 @@ impl Remote {
         let mut queue = self.lock();
         self.shared.notified.store(false, Ordering::Release);
         std::mem::take(&mut queue.arrivals)
-    }
-
-    pub(crate) fn take_runnables(&self) -> Vec<Runnable> {
-        std::mem::take(&mut self.lock().arrivals.runnables)
     }
 
     /// Refuses everything from here on, frees the waker's descriptor, and hands out what is left to be dropped.

@@ -1,177 +1,349 @@
 //! Tasks: futures that a loop runs on its thread.
 //!
-//! A task is an `async-task` allocation that holds its future and travels as a `Runnable` through the ready queue of its
-//! loop. A wake on the loop's thread is a push; from another thread it goes through [`Remote`]. The loop also keeps
-//! a waker of every live task, so that closing it can cancel them all.
+//! A task is a box that holds its future, a slot in the loop's table, and a waker that knows the slot. What wakes it on the
+//! loop's own account (a descriptor, a timer) keeps the slot's number alone, a [`Wakee`]: that is copied, compared and woken
+//! without a count, a lock or an atomic operation. The waker is for everybody else: on the loop's thread its wake finds the
+//! slot, from another thread it goes through [`Remote`].
+//!
+//! Rules: a key carries a generation, so that a wake of a task that is gone never reaches its successor in the same slot;
+//! nothing of a future's runs or is dropped while anything here is borrowed.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::ptr;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, RawWakerVTable, Wake, Waker};
 
-use async_task::{FallibleTask, Runnable};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
+use crate::commons::Commons;
 use crate::error::{JoinError, log_panic, panic_message};
 use crate::remote::Remote;
-use crate::turn::Turn;
-
-/// Runnables of one loop, waiting for their poll.
-pub(crate) type ReadyQueue = RefCell<VecDeque<Runnable>>;
 
 thread_local! {
-    /// The ready queues of the loops that live on this thread, by loop number: nearly always one.
-    static READY: RefCell<Vec<(u64, Rc<ReadyQueue>)>> = const { RefCell::new(Vec::new()) };
+    /// The loops that live on this thread: nearly always one.
+    static LOCAL: RefCell<Vec<Rc<Commons>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Names one task: its slot, and the generation of its stay there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TaskKey {
+    index: u32,
+    generation: u32,
+}
+
+/// Whom an event wakes: a task of the loop whose event it is, or anybody.
+#[derive(Debug)]
+pub(crate) enum Wakee {
+    Task(TaskKey),
+    Other(Box<Waker>),
 }
 
 /// The tasks of one loop.
 pub(crate) struct Tasks {
-    loop_number: u64,
-    ready: Rc<ReadyQueue>,
-    live: Rc<LiveTasks>,
+    slots: RefCell<Slab<Slot>>,
+    /// Those that wait for their poll, in the order in which they were woken. Two lists take turns, so that neither is allocated
+    /// anew.
+    ready: RefCell<Vec<TaskKey>>,
+    round: Cell<Vec<TaskKey>>,
+    next_generation: Cell<u32>,
+    /// Of the task that is being polled.
+    current: Cell<Option<Current>>,
     remote: Remote,
-    turn: Rc<Turn>,
-    accepting: Cell<bool>,
 }
 
-/// A waker of each task that is neither done nor cancelled.
-type LiveTasks = RefCell<Slab<Waker>>;
+struct Slot {
+    generation: u32,
+    /// It is in `ready`.
+    queued: bool,
+    /// Its next turn is its end.
+    aborted: bool,
+    /// Both are out while it is polled.
+    future: Option<BoxedFuture>,
+    waker: Option<Waker>,
+}
+
+type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A task by its waker's two pointers, which are unique while it lives.
+#[derive(Clone, Copy)]
+struct Current {
+    data: *const (),
+    vtable: &'static RawWakerVTable,
+    key: TaskKey,
+}
 
 impl Tasks {
-    pub(crate) fn new(loop_number: u64, remote: Remote, turn: Rc<Turn>) -> Self {
-        let ready = Rc::new(ReadyQueue::default());
-        READY.with(|queues| queues.borrow_mut().push((loop_number, ready.clone())));
-        Self { loop_number, ready, live: Rc::default(), remote, turn, accepting: Cell::new(true) }
-    }
-
-    pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future + 'static,
-    {
-        if !self.accepting.get() {
-            return JoinHandle::new(None);
+    pub(crate) fn new(remote: Remote) -> Self {
+        Self {
+            slots: RefCell::default(),
+            ready: RefCell::default(),
+            round: Cell::default(),
+            next_generation: Cell::new(0),
+            current: Cell::new(None),
+            remote,
         }
-        let mut live = self.live.borrow_mut();
-        let slot = live.vacant_entry();
-        let entry = LiveEntry { live: Rc::downgrade(&self.live), key: slot.key() };
-        let guarded = Guarded { future: Some(future), _entry: entry };
-        let (loop_number, remote) = (self.loop_number, self.remote.clone());
-        let schedule = move |runnable| schedule(loop_number, &remote, runnable);
-        let (runnable, task) = async_task::spawn_local(guarded, schedule);
-        slot.insert(runnable.waker());
-        drop(live);
-        runnable.schedule();
-        JoinHandle::new(Some(task.fallible()))
     }
 
+    /// Queues a future for its first poll.
+    pub(crate) fn spawn(&self, future: BoxedFuture) -> TaskKey {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.vacant_entry();
+        let generation = self.next_generation.get();
+        self.next_generation.set(generation.wrapping_add(1));
+        let key = TaskKey { index: u32::try_from(slot.key()).expect("fewer than 2^32 tasks"), generation };
+        let handle = TaskWaker { key, remote: self.remote.clone(), under_way: AtomicBool::new(false) };
+        let waker = Some(Arc::new(handle).into());
+        slot.insert(Slot { generation, queued: true, aborted: false, future: Some(future), waker });
+        self.ready.borrow_mut().push(key);
+        key
+    }
+
+    #[inline]
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.borrow().is_empty()
     }
 
-    /// Polls the ready tasks, and those that these make ready, for at most `rounds` rounds.
-    pub(crate) fn run(&self, rounds: usize) {
+    /// Polls the ready tasks, and those that these make ready, for at most `rounds` rounds. `before` is called before each.
+    #[inline]
+    pub(crate) fn run(&self, rounds: usize, before: impl Fn()) {
         for _ in 0..rounds {
-            let count = self.ready.borrow().len();
-            if count == 0 {
+            if !self.has_ready() {
                 return;
             }
-            for _ in 0..count {
-                let Some(runnable) = self.pop() else { return };
-                // Nothing that could panic runs unguarded inside: async-task would end the process.
-                self.turn.refill();
-                runnable.run();
+            let mut round = self.ready.replace(self.round.take());
+            for key in &round {
+                before();
+                self.poll(*key);
+            }
+            // Its waker's place in memory may be another's by now.
+            self.current.set(None);
+            round.clear();
+            self.round.set(round);
+        }
+    }
+
+    #[inline]
+    fn poll(&self, key: TaskKey) {
+        let Some((mut future, waker)) = self.take_to_poll(key) else { return };
+        self.current.set(Some(Current { data: waker.data(), vtable: waker.vtable(), key }));
+        let mut cx = Context::from_waker(&waker);
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
+            Ok(Poll::Pending) => self.put_back(key, future, waker),
+            ended => self.end(key, future, waker, ended.err()),
+        }
+    }
+
+    /// `None` for a task that is gone, or is to go.
+    #[inline]
+    fn take_to_poll(&self, key: TaskKey) -> Option<(BoxedFuture, Waker)> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)?;
+        slot.queued = false;
+        match (slot.future.take(), slot.waker.take()) {
+            (Some(future), Some(waker)) if !slot.aborted => Some((future, waker)),
+            (future, _) => {
+                drop(slots);
+                self.drop_task(key, future);
+                None
             }
         }
     }
 
-    /// Takes in a runnable that another thread woke.
-    pub(crate) fn push(&self, runnable: Runnable) {
-        self.ready.borrow_mut().push_back(runnable);
+    #[inline]
+    fn put_back(&self, key: TaskKey, future: BoxedFuture, waker: Waker) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(key.index as usize) {
+            slot.future = Some(future);
+            slot.waker = Some(waker);
+        }
     }
 
-    /// From here on new tasks are refused: their handles say that they were cancelled.
-    pub(crate) fn refuse(&self) {
-        self.accepting.set(false);
+    #[inline(never)]
+    fn end(&self, key: TaskKey, future: BoxedFuture, waker: Waker, panic: Option<Box<dyn Any + Send>>) {
+        if let Some(payload) = panic {
+            tracing::error!("panic in task: {}", panic_message(&*payload));
+        }
+        self.drop_task(key, Some(future));
+        drop(waker);
     }
 
-    /// Cancels every live task and drops its future. True if there was any.
+    #[cold]
+    fn drop_task(&self, key: TaskKey, future: Option<BoxedFuture>) {
+        let slot = self.slots.borrow_mut().try_remove(key.index as usize);
+        log_panic("while a task was dropped", || drop((future, slot)));
+    }
+
+    /// Makes a task ready, unless it is gone or ready already.
+    #[inline]
+    pub(crate) fn wake_task(&self, key: TaskKey) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(key.index as usize) {
+            if slot.generation == key.generation && !slot.queued {
+                slot.queued = true;
+                self.ready.borrow_mut().push(key);
+            }
+        }
+    }
+
+    /// A wake from another thread has arrived.
+    pub(crate) fn wake_from_remote(&self, woken: &TaskWaker) {
+        // Whoever wakes from here on wakes anew; what was done before those that came too late is seen by the poll.
+        woken.under_way.swap(false, Ordering::AcqRel);
+        self.wake_task(woken.key);
+    }
+
+    /// Has the task end at its next turn.
+    fn abort(&self, key: TaskKey) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(key.index as usize) {
+            slot.aborted |= slot.generation == key.generation;
+        }
+        self.wake_task(key);
+    }
+
+    /// Drops every task and its future, for a loop that closes. True if there was any.
     pub(crate) fn cancel_all(&self) -> bool {
-        let live: Vec<Waker> = self.live.borrow().iter().map(|(_, waker)| waker.clone()).collect();
-        let mut any = !live.is_empty();
-        for waker in live {
-            // A woken task comes back as a runnable, and dropping a runnable drops the future.
-            waker.wake();
-        }
-        for runnable in self.remote.take_runnables() {
-            self.push(runnable);
-        }
-        while let Some(runnable) = self.pop() {
-            any = true;
-            drop(runnable);
+        let slots = self.slots.take();
+        self.ready.borrow_mut().clear();
+        let any = !slots.is_empty();
+        for (_, slot) in slots {
+            log_panic("while a task was dropped", || drop(slot));
         }
         any
     }
+}
 
-    /// No wake reaches the queue any more.
-    pub(crate) fn detach_from_thread(&self) {
-        let _ = READY.try_with(|queues| queues.borrow_mut().retain(|(number, _)| *number != self.loop_number));
+// Whom to wake.
+impl Tasks {
+    /// Whom `waker` wakes.
+    #[inline]
+    pub(crate) fn wakee(&self, waker: &Waker) -> Wakee {
+        match self.current.get() {
+            Some(current) if current.is_woken_by(waker) => Wakee::Task(current.key),
+            _ => Wakee::Other(Box::new(waker.clone())),
+        }
     }
 
-    fn pop(&self) -> Option<Runnable> {
-        self.ready.borrow_mut().pop_front()
+    /// Whether to wake `wakee` is as good as `waker`. At worst it says no.
+    #[inline]
+    pub(crate) fn wakes(&self, wakee: &Wakee, waker: &Waker) -> bool {
+        match wakee {
+            Wakee::Task(key) => {
+                self.current.get().is_some_and(|current| current.key == *key && current.is_woken_by(waker))
+            }
+            Wakee::Other(other) => other.will_wake(waker),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn wake(&self, wakee: Wakee) {
+        match wakee {
+            Wakee::Task(key) => self.wake_task(key),
+            Wakee::Other(waker) => waker.wake(),
+        }
     }
 }
 
-/// What a wake does.
-fn schedule(loop_number: u64, remote: &Remote, runnable: Runnable) {
-    let mut runnable = Some(runnable);
-    // `try_with`: a waker may fire while its thread's locals are being destroyed.
-    let _ = READY.try_with(|queues| {
-        if let Some((_, queue)) = queues.borrow().iter().find(|(number, _)| *number == loop_number) {
-            queue.borrow_mut().extend(runnable.take());
-        }
-    });
-    if let Some(runnable) = runnable {
-        remote.push_runnable(runnable);
+impl Current {
+    #[inline]
+    fn is_woken_by(&self, waker: &Waker) -> bool {
+        self.data == waker.data() && ptr::eq(self.vtable, waker.vtable())
     }
+}
+
+/// What is behind a task's `Waker`.
+pub(crate) struct TaskWaker {
+    key: TaskKey,
+    remote: Remote,
+    /// A wake from another thread, which the loop hasn't seen yet.
+    under_way: AtomicBool,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // `try_with`: a waker may fire while its thread's locals are being destroyed.
+        let local = LOCAL.try_with(|loops| {
+            let loops = loops.borrow();
+            let home = loops.iter().find(|commons| commons.tasks.remote.is(&self.remote));
+            home.inspect(|commons| commons.tasks.wake_task(self.key)).is_some()
+        });
+        if !local.unwrap_or(false) && !self.under_way.swap(true, Ordering::AcqRel) {
+            self.remote.wake(self.clone());
+        }
+    }
+}
+
+/// Has wakes on this thread reach the loop's tasks.
+pub(crate) fn attach_to_thread(commons: &Rc<Commons>) {
+    LOCAL.with_borrow_mut(|loops| loops.push(commons.clone()));
+}
+
+/// No wake reaches the loop's tasks any more.
+pub(crate) fn detach_from_thread(commons: &Rc<Commons>) {
+    let detached = LOCAL.try_with(|loops| {
+        let mut loops = loops.borrow_mut();
+        let mine = loops.iter().position(|other| Rc::ptr_eq(other, commons))?;
+        Some(loops.swap_remove(mine))
+    });
+    drop(detached);
+}
+
+/// Makes a task of a future whose result somebody may want.
+pub(crate) fn spawn<F>(commons: &Rc<Commons>, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    let result = Rc::new(Joint { result: Cell::default(), ended: Cell::new(false), joiner: Cell::default() });
+    let handle = |task| JoinHandle { joint: result.clone(), task, _not_send: PhantomData };
+    let joined = Joined { future: Some(future), joint: result.clone() };
+    if commons.closed.get() {
+        log_panic("while a task was dropped", || drop(joined));
+        return handle(None);
+    }
+    let key = commons.tasks.spawn(Box::pin(joined));
+    handle(Some((Rc::downgrade(commons), key)))
 }
 
 pin_project! {
-    /// A task's future: a panic ends this task alone, and the end, however it comes, strikes it off the live ones.
-    ///
-    /// Futures and results are dropped here, under guard: a panic in a destructor that async-task runs ends the process.
-    struct Guarded<F> {
+    /// A task's future with the place of its result: a panic ends the task alone and is its result. However the future ends, it is
+    /// dropped, and then whoever waits is woken.
+    struct Joined<F: Future> {
         #[pin]
         future: Option<F>,
-        _entry: LiveEntry,
+        joint: Rc<Joint<F::Output>>,
     }
 
-    impl<F> PinnedDrop for Guarded<F> {
+    impl<F: Future> PinnedDrop for Joined<F> {
         fn drop(this: Pin<&mut Self>) {
             this.drop_future();
         }
     }
 }
 
-impl<F> Guarded<F> {
+impl<F: Future> Joined<F> {
     fn drop_future(self: Pin<&mut Self>) {
-        let mut future = self.project().future;
-        if future.is_some() {
-            log_panic("while a task was dropped", || future.set(None));
+        let mut this = self.project();
+        if this.future.is_some() {
+            log_panic("while a task was dropped", || this.future.set(None));
+            this.joint.end();
         }
     }
 }
 
-impl<F: Future> Future for Guarded<F> {
-    type Output = Outcome<F::Output>;
+impl<F: Future> Future for Joined<F> {
+    type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(future) = self.as_mut().project().future.as_pin_mut() else { return Poll::Pending };
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(future) = self.as_mut().project().future.as_pin_mut() else { return Poll::Ready(()) };
         let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
@@ -180,31 +352,35 @@ impl<F: Future> Future for Guarded<F> {
                 Err(JoinError::Panicked(payload))
             }
         };
+        self.joint.result.set(Some(result));
         self.drop_future();
-        Poll::Ready(Outcome(Some(result)))
+        Poll::Ready(())
     }
 }
 
-/// A task's result, empty once its handle took it.
-struct Outcome<T>(Option<Result<T, JoinError>>);
+/// Where a task and its handle meet.
+struct Joint<T> {
+    /// Empty before the end, after a cancelled task's end, and once the handle took it.
+    result: Cell<Option<Result<T, JoinError>>>,
+    ended: Cell<bool>,
+    /// Who awaits the handle.
+    joiner: Cell<Option<Waker>>,
+}
 
-impl<T> Drop for Outcome<T> {
-    fn drop(&mut self) {
-        if let Some(unwanted) = self.0.take() {
-            log_panic("while the result of a task was dropped", || drop(unwanted));
+impl<T> Joint<T> {
+    fn end(&self) {
+        self.ended.set(true);
+        if let Some(joiner) = self.joiner.take() {
+            log_panic("in a waker", || joiner.wake());
         }
     }
 }
 
-struct LiveEntry {
-    live: Weak<LiveTasks>,
-    key: usize,
-}
-
-impl Drop for LiveEntry {
+impl<T> Drop for Joint<T> {
     fn drop(&mut self) {
-        let waker = self.live.upgrade().and_then(|live| live.borrow_mut().try_remove(self.key));
-        drop(waker);
+        if let Some(unwanted) = self.result.take() {
+            log_panic("while the result of a task was dropped", || drop(unwanted));
+        }
     }
 }
 
@@ -215,45 +391,44 @@ impl Drop for LiveEntry {
 /// # Cancel safety
 /// Dropping the handle while awaiting it loses nothing but the result.
 pub struct JoinHandle<T> {
+    joint: Rc<Joint<T>>,
     /// `None`: the loop was closed already.
-    task: Option<FallibleTask<Outcome<T>>>,
-    /// What belongs to a loop stays on its thread, although async-task would allow more.
+    task: Option<(Weak<Commons>, TaskKey)>,
+    /// What belongs to a loop stays on its thread.
     _not_send: PhantomData<Rc<()>>,
 }
 
 impl<T> JoinHandle<T> {
-    fn new(task: Option<FallibleTask<Outcome<T>>>) -> Self {
-        Self { task, _not_send: PhantomData }
-    }
-
     /// Cancels the task: its future is dropped on its loop, at the next turn at the latest.
-    pub fn abort(mut self) {
-        // Dropping the task (where `detach` would let it run on) cancels it.
-        drop(self.task.take());
+    pub fn abort(self) {
+        if let Some((commons, key)) = &self.task {
+            if let Some(commons) = commons.upgrade() {
+                commons.tasks.abort(*key);
+            }
+        }
     }
 
     /// Whether the result is there, or will never be.
     pub fn is_finished(&self) -> bool {
-        self.task.as_ref().is_none_or(FallibleTask::is_finished)
+        self.joint.ended.get()
     }
 }
 
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(task) = &mut self.task else { return Poll::Ready(Err(JoinError::Cancelled)) };
-        Pin::new(task)
-            .poll(cx)
-            .map(|outcome| outcome.and_then(|mut outcome| outcome.0.take()).unwrap_or(Err(JoinError::Cancelled)))
-    }
-}
-
-impl<T> Drop for JoinHandle<T> {
-    fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.detach();
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let joint = &self.joint;
+        if joint.ended.get() {
+            return Poll::Ready(joint.result.take().unwrap_or(Err(JoinError::Cancelled)));
         }
+        let old = joint.joiner.take();
+        let waker = match old {
+            Some(old) if old.will_wake(cx.waker()) => old,
+            _ => cx.waker().clone(),
+        };
+        joint.joiner.set(Some(waker));
+        Poll::Pending
     }
 }
 
@@ -269,45 +444,37 @@ mod tests {
     use crate::IoLoop;
 
     #[test]
-    fn a_closed_loop_leaves_no_queue_on_its_thread() {
+    fn a_closed_loop_leaves_nothing_on_its_thread() {
         let loops = [(); 3].map(|()| IoLoop::new().unwrap());
-        assert_eq!(READY.with_borrow(Vec::len), 3);
+        assert_eq!(LOCAL.with_borrow(Vec::len), 3);
         for io_loop in loops {
             io_loop.close().unwrap();
         }
-        assert_eq!(READY.with_borrow(Vec::len), 0);
+        assert_eq!(LOCAL.with_borrow(Vec::len), 0);
     }
 
     #[test]
-    fn a_task_whose_wake_is_under_way_elsewhere_is_waited_for() {
-        let remote = IoLoop::new().unwrap().remote();
-        let tasks = Tasks::new(u64::MAX, remote.clone(), Rc::new(Turn::new(std::time::Instant::now())));
-        let handle = tasks.spawn(std::future::pending::<()>());
-        // Another thread has marked it as scheduled, and was stopped before it could hand the runnable over.
-        let under_way = tasks.pop().unwrap();
-        assert!(tasks.cancel_all(), "it is still alive");
-        assert!(!handle.is_finished());
-        remote.push_runnable(under_way);
-        assert!(tasks.cancel_all());
-        assert!(handle.is_finished());
-        assert!(!tasks.cancel_all());
-        tasks.detach_from_thread();
+    fn a_wake_that_comes_after_the_end_of_a_task_does_not_reach_its_successor() {
+        let io_loop = IoLoop::new().unwrap();
+        let tasks = &io_loop.inner.commons.tasks;
+        let first = tasks.spawn(Box::pin(std::future::ready(())));
+        tasks.run(1, || {});
+        let second = tasks.spawn(Box::pin(std::future::pending()));
+        tasks.run(1, || {});
+        assert_eq!((first.index, tasks.has_ready()), (second.index, false));
+        tasks.wake_task(first);
+        tasks.abort(first);
+        assert!(!tasks.has_ready());
+        tasks.wake_task(second);
+        assert!(tasks.has_ready());
     }
 
-    /// What a task of this kind of future occupies besides the header of async-task.
-    fn guarded_size<F: Future>(_: &F) -> usize {
-        size_of::<Guarded<F>>()
-    }
-
+    /// What a task occupies besides the box of its future: a slot in the table, and what is behind its waker.
     #[test]
-    fn the_loops_own_part_of_a_task_is_16_bytes() {
-        async fn leaf(bytes: [u8; 100]) -> u8 {
-            std::future::pending::<()>().await;
-            bytes[0]
-        }
-        let future = leaf([0; 100]);
-        assert_eq!(guarded_size(&future).next_multiple_of(8), size_of_val(&future).next_multiple_of(8) + 16);
-        let boxed: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async {});
-        assert_eq!(guarded_size(&boxed), size_of_val(&boxed) + 16);
+    #[cfg(target_pointer_width = "64")]
+    fn the_loops_own_part_of_a_task_is_80_bytes() {
+        assert_eq!((size_of::<Slot>(), size_of::<Slab<Slot>>()), (40, 40));
+        // With the two counts of an `Arc`.
+        assert_eq!(size_of::<TaskWaker>() + 16, 40);
     }
 }

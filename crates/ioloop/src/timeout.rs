@@ -4,13 +4,14 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::{Rc, Weak};
-use std::task::{Context, Poll};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
-use crate::ioloop::{Inner, IoLoop};
+use crate::commons::Commons;
+use crate::ioloop::IoLoop;
 use crate::wheel::{Action, Key};
 
 /// Names a callback that [`call_later`](IoLoop::call_later) or [`call_at`](IoLoop::call_at) planned, for
@@ -23,7 +24,7 @@ pub struct TimeoutHandle(pub(crate) Key);
 /// Setting it stores a number. Only [`poll_expired`](Self::poll_expired) arms a timer, and not while an earlier one is
 /// armed: that one fires, finds the deadline moved, and arms itself again.
 pub struct Deadline {
-    io_loop: Weak<Inner>,
+    commons: Rc<Commons>,
     at: Cell<Option<Instant>>,
     armed: Cell<Option<(Key, Instant)>>,
 }
@@ -31,7 +32,7 @@ pub struct Deadline {
 impl Deadline {
     /// No deadline yet.
     pub fn new(io_loop: &IoLoop) -> Self {
-        Self { io_loop: Rc::downgrade(&io_loop.inner), at: Cell::new(None), armed: Cell::new(None) }
+        Self { commons: io_loop.inner.commons.clone(), at: Cell::new(None), armed: Cell::new(None) }
     }
 
     /// Moves the deadline. The waiting task learns of an earlier one when it polls next.
@@ -53,33 +54,34 @@ impl Deadline {
     }
 
     /// Ready once the deadline has passed, by the loop's time of this turn; the deadline stays set.
+    #[inline]
     pub fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at.get() else { return Poll::Pending };
-        let Some(inner) = self.io_loop.upgrade() else { return Poll::Pending };
-        if inner.turn.now.get() >= at {
+        if self.commons.now.get() >= at {
             return Poll::Ready(());
         }
-        if let Some((key, armed_at)) = self.armed.get() {
-            if armed_at <= at {
-                match inner.keep_waker(key, cx.waker()) {
-                    true => return Poll::Pending,
-                    // It fired early, which is what a moved deadline makes of it.
-                    false => self.armed.set(None),
-                }
-            } else {
-                inner.remove_timer(key);
-            }
+        match self.armed.get() {
+            Some((key, armed_at)) if armed_at <= at && self.commons.keep_waker(key, cx.waker()) => {}
+            _ => self.arm(at, cx.waker()),
         }
-        let key = inner.arm(at, Action::Wake(cx.waker().clone()));
-        self.armed.set(Some((key, at)));
         Poll::Pending
+    }
+
+    /// It wasn't armed, or too late, or fired early, which is what a moved deadline makes of it.
+    #[inline(never)]
+    fn arm(&self, at: Instant, waker: &Waker) {
+        if let Some((key, _)) = self.armed.take() {
+            self.commons.remove_timer(key);
+        }
+        let key = self.commons.arm(at, Action::Wake(self.commons.tasks.wakee(waker)));
+        self.armed.set(Some((key, at)));
     }
 }
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        if let (Some((key, _)), Some(inner)) = (self.armed.get(), self.io_loop.upgrade()) {
-            inner.remove_timer(key);
+        if let Some((key, _)) = self.armed.get() {
+            self.commons.remove_timer(key);
         }
     }
 }

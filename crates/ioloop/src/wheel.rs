@@ -13,7 +13,7 @@
 //! Times are nanoseconds since the loop was made. A deadline's tick is rounded up and the present rounded down, so a
 //! timer is never early, and at most one tick late.
 
-use std::task::Waker;
+use crate::task::Wakee;
 
 /// With six bits each, enough for every `u64` of nanoseconds.
 const LEVELS: usize = 8;
@@ -27,7 +27,7 @@ const NIL: u32 = u32::MAX;
 /// What a timer does when it is due.
 pub(crate) enum Action {
     Call(Box<dyn FnOnce()>),
-    Wake(Waker),
+    Wake(Wakee),
 }
 
 /// Names one armed timer. Once it fired or was removed the name is stale and names nothing.
@@ -138,18 +138,19 @@ impl Wheel {
         self.release(key.index)
     }
 
-    /// The waker of an armed timer.
-    pub(crate) fn waker(&self, key: Key) -> Option<&Waker> {
+    /// Whom an armed timer wakes.
+    #[inline]
+    pub(crate) fn wakee(&self, key: Key) -> Option<&Wakee> {
         match &self.get(key)?.action {
-            Some(Action::Wake(waker)) => Some(waker),
+            Some(Action::Wake(wakee)) => Some(wakee),
             _ => None,
         }
     }
 
-    /// Exchanges the waker of an armed timer for `waker` and hands the old one out, to be dropped by the caller.
-    pub(crate) fn replace_waker(&mut self, key: Key, waker: Waker) -> Option<Action> {
+    /// Has an armed timer wake somebody else, and hands out whom it woke before, to be dropped by the caller.
+    pub(crate) fn replace_wakee(&mut self, key: Key, wakee: Wakee) -> Option<Action> {
         self.get(key)?;
-        self.entries[key.index as usize].action.replace(Action::Wake(waker))
+        self.entries[key.index as usize].action.replace(Action::Wake(wakee))
     }
 
     /// The time, in nanoseconds, at which the first timer is due.
@@ -192,6 +193,7 @@ impl Wheel {
         actions
     }
 
+    #[inline]
     fn get(&self, key: Key) -> Option<&Entry> {
         self.entries.get(key.index as usize).filter(|entry| entry.serial == key.serial && entry.place != Place::Free)
     }

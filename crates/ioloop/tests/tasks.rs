@@ -180,6 +180,28 @@ fn aborting_a_finished_task_is_harmless() {
 }
 
 #[test]
+fn a_detached_task_runs_and_its_panic_costs_it_alone() {
+    let (io_loop, _clock) = still_loop();
+    let trace = Trace::default();
+    io_loop.spawn_detached(async { panic!("boom") });
+    io_loop.spawn_detached({
+        let trace = trace.clone();
+        async move {
+            yield_now().await;
+            trace.push("ran");
+        }
+    });
+    let ((), lines) = logged(|| run_until_idle(&io_loop));
+    assert_one_error(&lines, "boom");
+    assert_eq!(trace.take(), ["ran"]);
+    io_loop.close().unwrap();
+    let owned = Rc::new(());
+    let weak = Rc::downgrade(&owned);
+    io_loop.spawn_detached(async move { drop(owned) });
+    assert!(weak.upgrade().is_none(), "a closed loop drops it");
+}
+
+#[test]
 fn a_dropped_handle_lets_the_task_run() {
     let (io_loop, _clock) = still_loop();
     let trace = Trace::default();
@@ -354,7 +376,6 @@ fn ten_thousand_tasks_end() {
     assert_eq!(done.get(), 10_000);
 }
 
-/// A destructor that panics would end the process if it ran inside async-task.
 #[test]
 fn a_panic_in_the_drop_of_a_future_costs_that_task_alone() {
     let (io_loop, _clock) = still_loop();

@@ -133,16 +133,8 @@ impl Inner {
     /// Gets at least one more byte into the read buffer.
     pub(crate) fn poll_fill(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         loop {
-            let phase = self.state.borrow().phase;
-            match phase {
-                Phase::Open => {}
-                Phase::Connecting => {
-                    self.registration.wake_on_read(cx);
-                    return Poll::Pending;
-                }
-                Phase::ConnectingToEnd | Phase::Ending | Phase::Closed => {
-                    return Poll::Ready(Err(self.state.borrow().closed_error()));
-                }
+            if self.state.borrow().phase != Phase::Open {
+                return self.poll_fill_unopened(cx);
             }
             if self.registration.poll_readable(cx).is_pending() || self.registration.poll_proceed(cx).is_pending() {
                 return Poll::Pending;
@@ -155,30 +147,56 @@ impl Inner {
         }
     }
 
+    #[cold]
+    fn poll_fill_unopened(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        let state = self.state.borrow();
+        if state.phase != Phase::Connecting {
+            return Poll::Ready(Err(state.closed_error()));
+        }
+        drop(state);
+        self.registration.wake_on_read(cx);
+        Poll::Pending
+    }
+
     /// One read of unknown length, by way of the loop's scratch buffer.
+    #[inline]
     pub(crate) fn fill(self: &Rc<Self>) -> Result<(), Unfilled> {
-        let Some(io_loop) = self.registration.io_loop() else { return Err(self.closed_by(CloseCause::LoopClosed)) };
-        let read = io_loop.with_scratch(|scratch| {
+        let read = self.registration.with_scratch(|scratch| {
             let mut state = self.state.borrow_mut();
             // One byte past the limit proves that the peer sent more; a read that asks for the limit must not meet it.
             let room = self.options.max_buffer_size.saturating_sub(state.read.len()).max(1);
             let asked = self.options.read_chunk_size.min(scratch.len()).min(room);
             let got = self.read_transport(&mut state, &mut scratch[..asked])?;
-            if got > 0 && !state.read.has_memory() {
-                state.read.adopt(io_loop.take_buffer());
+            if got > 0 {
+                self.keep(&mut state, &scratch[..got]);
             }
-            state.read.extend(&scratch[..got]);
             Ok((got, state.read.len()))
         });
         match read {
-            Ok((0, _)) => Err(self.end_of_input()),
-            Ok((_, buffered)) if buffered > self.options.max_buffer_size => {
+            Ok((1.., buffered)) if buffered <= self.options.max_buffer_size => Ok(()),
+            other => Err(self.unfilled(other.map(|(got, _)| got))),
+        }
+    }
+
+    /// Appends to the read buffer.
+    #[inline]
+    fn keep(&self, state: &mut State, bytes: &[u8]) {
+        if !state.read.has_memory() {
+            state.read.adopt(self.registration.take_buffer());
+        }
+        state.read.extend(bytes);
+    }
+
+    #[cold]
+    fn unfilled(self: &Rc<Self>, read: io::Result<usize>) -> Unfilled {
+        match read {
+            Ok(0) => self.end_of_input(),
+            Ok(_) => {
                 let max_buffer_size = self.options.max_buffer_size;
                 tracing::error!("read buffer of {max_buffer_size} bytes is full, closing the stream");
-                Err(self.closed_by(CloseCause::ReadBufferFull { max_buffer_size }))
+                self.closed_by(CloseCause::ReadBufferFull { max_buffer_size })
             }
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.read_failed(error)),
+            Err(error) => self.read_failed(error),
         }
     }
 
@@ -186,8 +204,7 @@ impl Inner {
     /// why it did so. What one read brings, within the limit, is kept for whoever reads.
     #[cold]
     fn save_input(&self) {
-        let Some(io_loop) = self.registration.io_loop() else { return };
-        io_loop.with_scratch(|scratch| {
+        self.registration.with_scratch(|scratch| {
             let mut state = self.state.borrow_mut();
             let room = self.options.max_buffer_size.saturating_sub(state.read.len());
             let asked = scratch.len().min(room);
@@ -195,10 +212,7 @@ impl Inner {
                 return;
             }
             if let Ok(got @ 1..) = self.read_transport(&mut state, &mut scratch[..asked]) {
-                if !state.read.has_memory() {
-                    state.read.adopt(io_loop.take_buffer());
-                }
-                state.read.extend(&scratch[..got]);
+                self.keep(&mut state, &scratch[..got]);
             }
         });
     }
@@ -226,15 +240,14 @@ impl Inner {
 
     #[inline(never)]
     fn all_consumed(self: &Rc<Self>, state: &mut State) {
-        if let Some(io_loop) = self.registration.io_loop() {
-            io_loop.give_buffer(state.read.take_memory());
-        }
+        self.registration.give_buffer(state.read.take_memory());
         // A close that was held back by unread data can be noticed now.
         if state.close_callback.is_some() && self.registration.ready().intersects(Ready::READ_CLOSED | Ready::ERROR) {
             self.mark_dirty(state);
         }
     }
 
+    #[inline]
     fn read_transport(&self, state: &mut State, target: &mut [u8]) -> io::Result<usize> {
         let Some(transport) = &mut state.transport else { return Err(io::ErrorKind::NotConnected.into()) };
         let result = transport.read(target);
@@ -364,11 +377,9 @@ impl Inner {
         }
         self.forget_handshake(handshake);
         self.forget_patience(patience);
-        if let Some(io_loop) = self.registration.io_loop() {
-            io_loop.give_buffer(unsent);
-            if let Some(callback) = callback {
-                call_after_tasks(&io_loop, callback);
-            }
+        self.registration.give_buffer(unsent);
+        if let (Some(callback), Some(io_loop)) = (callback, self.registration.io_loop()) {
+            call_after_tasks(&io_loop, callback);
         }
         drop(keep_alive);
     }
@@ -435,10 +446,11 @@ impl EventTarget for Inner {
     }
 
     fn flush(self: Rc<Self>) {
-        self.state.borrow_mut().dirty = false;
-        let _ = self.flush_now();
-        // Had the last handle gone before, this list was what kept the stream.
-        Self::released(&self);
+        if !self.flush_at_once() {
+            let _ = self.flush_now();
+            // Had the last handle gone before, this list was what kept the stream.
+            Self::released(&self);
+        }
         if self.registration.ready().intersects(Ready::READ_CLOSED | Ready::ERROR) {
             self.notice_close();
         }
@@ -486,7 +498,7 @@ impl Drop for Inner {
 /// Runs a close callback as a task: behind those of the waiting reads and writes, which were woken before. As a callback it
 /// would overtake them, since a turn begins with the callbacks.
 pub(crate) fn call_after_tasks(io_loop: &IoLoop, callback: Box<dyn FnOnce()>) {
-    drop(io_loop.spawn(async move { callback() }));
+    io_loop.spawn_detached(async move { callback() });
 }
 
 #[cfg(test)]

@@ -74,6 +74,50 @@ impl Inner {
         Ok(result)
     }
 
+    /// The flush of a turn's end as it nearly always is: all bytes go in one write, and nothing and nobody waits for that. False
+    /// if more is to be done.
+    #[inline]
+    pub(super) fn flush_at_once(self: &Rc<Self>) -> bool {
+        let mut guard = self.state.borrow_mut();
+        let state = &mut *guard;
+        state.dirty = false;
+        let usual =
+            state.phase == Phase::Open && !state.layered && state.keep_alive.is_none() && state.waiters.is_empty();
+        let Some(transport) = state.transport.as_mut().filter(|_| usual && !state.write.is_empty()) else {
+            return false;
+        };
+        if !self.registration.ready().contains(Ready::WRITABLE) {
+            return false;
+        }
+        match transport.write(&[IoSlice::new(state.write.as_slice())]) {
+            Ok(written) => {
+                state.flushed += written as u64;
+                state.write.consume(written);
+            }
+            Err(error) => {
+                drop(guard);
+                self.flush_failed(error);
+                return false;
+            }
+        }
+        if !state.write.is_empty() {
+            // As in `write_directly`.
+            self.registration.clear(Ready::WRITABLE);
+            return false;
+        }
+        self.registration.give_buffer(state.write.take_memory());
+        true
+    }
+
+    #[cold]
+    fn flush_failed(self: &Rc<Self>, error: io::Error) {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            self.registration.clear(Ready::WRITABLE);
+        } else {
+            let _ = self.after_flush(Flushed::Failed(error.into()));
+        }
+    }
+
     /// Hands to the kernel what it takes.
     pub(crate) fn flush_now(self: &Rc<Self>) -> Result<(), StreamError> {
         let flushed = {
@@ -144,9 +188,7 @@ impl Inner {
         if nothing_left {
             self.close_with(None);
         }
-        if let Some(io_loop) = self.registration.io_loop() {
-            io_loop.give_buffer(given_up);
-        }
+        self.registration.give_buffer(given_up);
         for waiter in waiters {
             waiter.waker.wake();
         }
@@ -229,9 +271,7 @@ impl Inner {
     #[inline]
     fn give_write_memory(&self, state: &mut State) {
         if !state.write.has_memory() {
-            if let Some(io_loop) = self.registration.io_loop() {
-                state.write.adopt(io_loop.take_buffer());
-            }
+            state.write.adopt(self.registration.take_buffer());
         }
     }
 
@@ -301,9 +341,7 @@ impl Inner {
         let sent = state.write.is_empty() && !state.own_output;
         let drained = sent && (state.phase != Phase::Ending || self.said_goodbye(&mut state));
         let released = if drained {
-            if let (true, Some(io_loop)) = (state.write.has_memory(), self.registration.io_loop()) {
-                io_loop.give_buffer(state.write.take_memory());
-            }
+            self.registration.give_buffer(state.write.take_memory());
             state.keep_alive.take()
         } else {
             if self.options.send_timeout.is_some() && !self.registration.ready().contains(Ready::WRITABLE) {
