@@ -35,12 +35,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 impl Meter {
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
-        let mut server: Vec<u32> = options.pid.into_iter().collect();
-        let mut next = 0;
-        while let Some(pid) = server.get(next) {
-            server.extend(children(*pid).map_err(|error| format!("process {pid}: {error}"))?);
-            next += 1;
-        }
+        let server = options.pid.map_or(Ok(Vec::new()), processes)?;
         Ok(Self { server, cpus: options.server_cpu.into_iter().chain(options.cpu).collect() })
     }
 
@@ -60,14 +55,24 @@ impl Meter {
 
     /// The most memory that the server's processes ever had resident, in KiB.
     pub(crate) fn peak(&self) -> Result<u64, Error> {
-        let mut peak = 0;
-        for pid in &self.server {
-            let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("a status has no VmHWM")?;
-            peak += line.trim().trim_end_matches(" kB").parse::<u64>()?;
-        }
-        Ok(peak)
+        self.server.iter().map(|pid| kib_of(&format!("/proc/{pid}/status"), "VmHWM:")).sum()
     }
+
+    /// What they have resident now, in bytes. `VmRSS` would tell the same but for some hundred pages, which each CPU counts for
+    /// itself.
+    pub(crate) fn resident(&self) -> Result<u64, Error> {
+        let kib: Result<u64, Error> =
+            self.server.iter().map(|pid| kib_of(&format!("/proc/{pid}/smaps_rollup"), "Rss:")).sum();
+        Ok(kib? * 1024)
+    }
+}
+
+/// The number in a line "NAME 123 kB".
+fn kib_of(file: &str, name: &str) -> Result<u64, Error> {
+    let text = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.ok_or_else(|| format!("{file} has no {name}"))?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 impl Reading {
@@ -86,11 +91,13 @@ impl Reading {
 }
 
 /// The CPU time of all threads of a process.
-fn run_time(process: &str) -> io::Result<Duration> {
+pub(crate) fn run_time(process: &str) -> io::Result<Duration> {
     let mut sum = 0;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         // It may just have ended.
-        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else {
+            continue;
+        };
         let time = text.split(' ').next().and_then(|time| time.parse::<u64>().ok());
         sum += time.ok_or_else(|| io::Error::other("schedstat has another form"))?;
     }
@@ -106,6 +113,17 @@ fn waited_for(stat: &str) -> io::Result<Duration> {
         [user, system] => Ok(TICK * (user + system)),
         _ => Err(io::Error::other("/proc/self/stat has another form")),
     }
+}
+
+/// The process and all that descend from it.
+pub(crate) fn processes(pid: u32) -> Result<Vec<u32>, Error> {
+    let mut processes = vec![pid];
+    let mut next = 0;
+    while let Some(pid) = processes.get(next) {
+        processes.extend(children(*pid).map_err(|error| format!("process {pid}: {error}"))?);
+        next += 1;
+    }
+    Ok(processes)
 }
 
 fn children(pid: u32) -> io::Result<Vec<u32>> {
@@ -124,7 +142,9 @@ fn cpu_times(stat: &str, cpus: &[usize]) -> Option<(Duration, Duration)> {
         let line = stat.lines().find_map(|line| line.strip_prefix(&format!("cpu{cpu} ")))?;
         let ticks: Vec<u32> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
         // Idle and waiting for disks are no work; what guests get is part of what users get.
-        let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = ticks[..] else { return None };
+        let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = ticks[..] else {
+            return None;
+        };
         busy += user + nice + system + irq + softirq;
         stolen += steal;
     }

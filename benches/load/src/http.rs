@@ -68,7 +68,7 @@ pub(crate) fn stream(options: &Options, window: &mut Window) -> Result<Totals, E
     connections::drive(options, &plan, window)
 }
 
-fn get(options: &Options) -> Vec<u8> {
+pub(crate) fn get(options: &Options) -> Vec<u8> {
     let fields = match options.headers {
         Headers::Short => "Host: localhost\r\n",
         Headers::Browser => BROWSER,

@@ -10,9 +10,14 @@ mod answers;
 mod around;
 mod connections;
 mod cost;
+mod echo;
 mod http;
+mod idle;
 mod options;
+mod spread;
+mod startup;
 mod state;
+mod tls;
 mod window;
 
 use std::process::ExitCode;
@@ -33,14 +38,26 @@ const KINDS: &[Kind] = &[
     ("post", "POST /echo with 16 KiB that have a Content-Length, and come back", http::post),
     ("post-chunked", "the same in four chunks", http::post_chunked),
     ("stream", "GET /stream/1073741824; its bytes are counted", http::stream),
+    ("tls", "GET / over TLS 1.3 on the same connections", tls::keepalive),
+    ("tls-handshake", "GET / over TLS 1.3, a connection and a full handshake for each", tls::handshake),
+    ("tls-resumed", "the same, but each resumes the one before", tls::resumed),
+    ("echo", "64 bytes that come back, again and again", echo::ping_pong),
+    ("bulk", "a stream that comes back, written in pieces of 64 KiB", echo::bulk),
+    ("idle", "10,000 connections, each idle after a request; the server's memory is told", idle::idle),
+    ("both", "GET / again and again, half of the connections from each of the two CPUs", spread::both),
+    ("balance", "1,000 idle connections; how many each of the --workers has is told", spread::balance),
 ];
 
 const HELP: &str = "\
 usage: landspout-load KIND --port N [OPTION..]
        landspout-load around --pid N [OPTION..] -- COMMAND [ARGUMENT..]
+       landspout-load startup [OPTION..] -- COMMAND [ARGUMENT..]
+       landspout-load hold --port N --connections N [--source ADDRESS]
        landspout-load state
 
   around  runs a command as the load, and prints what the server spent meanwhile
+  startup runs a command that prints where it listens, until it has answered once, again and again
+  hold    opens connections with one request each, and keeps them until its input ends
   state   prints the nanoseconds that a cache line needs from CPU to CPU and back
 
   --port N             of the server, on 127.0.0.1
@@ -48,6 +65,9 @@ usage: landspout-load KIND --port N [OPTION..]
   --server-cpu N       where it runs; together with --cpu, the state of the machine is measured before and after
   --cpu N              where the load runs
   --connections N      default 64 (stream: 1)
+  --idle N             further ones that stay idle after a request (default 0)
+  --source ADDRESS     where they come from (hold; default 127.0.0.1)
+  --workers N          of the server (balance; default 1)
   --batch N            requests that are sent together (pipelined; default 16)
   --headers WHICH      short, or a browser's (default short)
   --warm-up S          seconds before those that count (default 0.3)
@@ -81,6 +101,8 @@ fn run(arguments: &[String]) -> Result<String, Error> {
         "state" => {
             Ok(format!("state={:.1}", state::round_trip(options.server_cpu.unwrap_or(0), options.cpu.unwrap_or(1))?))
         }
+        "hold" => idle::hold(&options),
+        "startup" => window::measured(&options, startup::run),
         "around" => window::measured(&options, around::run),
         kind => match KINDS.iter().find(|(name, _, _)| *name == kind) {
             Some((_, _, load)) => window::measured(&options, *load),

@@ -14,6 +14,12 @@ pub(crate) struct Options {
     pub(crate) server_cpu: Option<usize>,
     pub(crate) cpu: Option<usize>,
     pub(crate) connections: Option<usize>,
+    /// Further ones that are open and do nothing.
+    pub(crate) idle: usize,
+    /// The address that connections come from, where one is not enough.
+    pub(crate) source: Ipv4Addr,
+    /// How many the server has.
+    pub(crate) workers: usize,
     pub(crate) batch: usize,
     pub(crate) headers: Headers,
     pub(crate) warm_up: Duration,
@@ -37,6 +43,9 @@ impl Options {
             server_cpu: None,
             cpu: None,
             connections: None,
+            idle: 0,
+            source: Ipv4Addr::LOCALHOST,
+            workers: 1,
             batch: 16,
             headers: Headers::Short,
             warm_up: Duration::from_millis(300),
@@ -56,6 +65,9 @@ impl Options {
                 "--server-cpu" => options.server_cpu = Some(number(flag, value)?),
                 "--cpu" => options.cpu = Some(number(flag, value)?),
                 "--connections" => options.connections = Some(positive(flag, value)?),
+                "--idle" => options.idle = number(flag, value)?,
+                "--source" => options.source = number(flag, value)?,
+                "--workers" => options.workers = positive(flag, value)?,
                 "--batch" => options.batch = positive(flag, value)?,
                 "--headers" => options.headers = Headers::named(value)?,
                 "--warm-up" => options.warm_up = seconds(flag, value)?,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::cost::{Meter, Reading};
+use crate::idle::Held;
 use crate::options::Options;
 use crate::state;
 
@@ -26,6 +27,8 @@ pub(crate) struct Window {
     begin: Option<(Reading, Totals)>,
     /// What is to be printed, once it is over.
     words: Option<String>,
+    /// What a kind has to tell besides.
+    notes: String,
 }
 
 impl Window {
@@ -62,6 +65,17 @@ impl Window {
         self.open(totals).map(|_| ())
     }
 
+    /// Words to print behind the others.
+    pub(crate) fn note(&mut self, words: &str) {
+        self.notes.push(' ');
+        self.notes.push_str(words);
+    }
+
+    /// What the server has resident, in bytes.
+    pub(crate) fn resident(&self) -> Result<u64, Error> {
+        self.meter.resident()
+    }
+
     /// How long to wait at most before asking again.
     pub(crate) fn left(&self) -> Duration {
         self.next.saturating_duration_since(Instant::now())
@@ -81,12 +95,16 @@ pub(crate) fn measured(
     if let Some(cpu) = options.cpu {
         state::pin(cpu).map_err(|error| format!("--cpu {cpu}: {error}"))?;
     }
+    let mut held = Held::default();
+    held.open(options, options.idle)?;
     let meter = Meter::new(options)?;
     let next = Instant::now() + options.warm_up;
-    let mut window = Window { meter, seconds: options.seconds, next, begin: None, words: None };
+    let mut window = Window { meter, seconds: options.seconds, next, begin: None, words: None, notes: String::new() };
     let totals = load(options, &mut window)?;
     let mut words = window.words.take().unwrap_or_else(|| "requests=0 bytes=0".to_owned());
     words.push_str(&format!(" errors={} peak_kib={}", totals.errors, window.meter.peak()?));
+    words.push_str(&window.notes);
+    drop(held);
     if let (Some(before), Some(after)) = (before, look()?) {
         words.push_str(&format!(" state_before={before:.1} state_after={after:.1}"));
     }
