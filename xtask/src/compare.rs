@@ -8,11 +8,16 @@
 
 mod cases;
 mod chart;
+mod connections;
 mod instructions;
 mod load;
+mod program;
 mod report;
 mod samples;
 mod statistics;
+mod timers;
+mod tls;
+mod workers;
 mod wrk;
 
 use std::path::{Path, PathBuf};
@@ -103,8 +108,13 @@ pub(crate) struct Bench<'a> {
 impl Bench<'_> {
     /// Starts a peer as it is set up for this case, behind these words.
     pub(crate) fn start(&self, peer: &Peer, prefix: &[&str]) -> Result<Started, String> {
+        self.start_as(peer, peers::Options { prefix, ..peers::Options::default() })
+    }
+
+    /// The same with more of a choice; its flags are the case's.
+    pub(crate) fn start_as(&self, peer: &Peer, options: peers::Options<'_>) -> Result<Started, String> {
         let flags = cases::settings(self.case, peer.name);
-        peers::start(self.root, peer, &peers::Options { prefix, flags, ..peers::Options::default() })
+        peers::start(self.root, peer, &peers::Options { flags, ..options })
     }
 }
 
@@ -150,6 +160,9 @@ fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>
     }
     if options.cases.iter().any(|case| case.name.starts_with("instructions")) {
         count::install()?;
+    }
+    if options.cases.iter().any(|case| case.name.starts_with("tls")) {
+        interop::install_missing(&[("openssl", &["openssl"])])?;
     }
     let chosen = |peer: &&Peer| options.peers.is_empty() || options.peers.iter().any(|chosen| chosen.name == peer.name);
     let peers: Vec<&Peer> = PEERS.iter().filter(chosen).collect();

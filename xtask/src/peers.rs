@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::ci;
 use crate::examples::running::Running;
+pub(crate) use contract::certificate;
 
 /// What a peer can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,13 @@ const fn with_tls(name: &'static str, package: &'static str, shown: &'static str
 impl Peer {
     pub(crate) fn can(&self, ability: Ability) -> bool {
         self.abilities.contains(&ability)
+    }
+
+    /// The package in `benches/peers` and the features that it is built with, if it is built.
+    pub(crate) fn package(&self) -> Option<(&'static str, &'static str)> {
+        match self.program {
+            Program::Rust { package, features, .. } => Some((package, features)),
+        }
     }
 }
 

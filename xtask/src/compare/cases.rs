@@ -2,7 +2,7 @@
 
 use super::load::{self, Per};
 use super::samples::Measured;
-use super::{Bench, instructions, wrk};
+use super::{Bench, connections, instructions, program, timers, tls, workers, wrk};
 use crate::peers::{Ability, Peer};
 
 /// A case, and what is told about it.
@@ -82,6 +82,131 @@ pub(crate) const CASES: &[Case] = &[
         ..REQUESTS
     },
     Case {
+        name: "idle",
+        title: "Memory of an idle connection, of 10,000 after one request each",
+        unit: "bytes",
+        rate: "",
+        goal: "at most 700, less than every peer",
+        measure: connections::idle,
+        ..REQUESTS
+    },
+    Case {
+        name: "growth-1000",
+        title: "GET, keep-alive, 64 connections active of 1,000, beside 64 of 64",
+        measure: |bench, peer| connections::growth(bench, peer, 1_000),
+        ..GROWTH
+    },
+    Case {
+        name: "growth-10000",
+        title: "GET, keep-alive, 64 connections active of 10,000, beside 64 of 64",
+        measure: |bench, peer| connections::growth(bench, peer, 10_000),
+        ..GROWTH
+    },
+    Case {
+        name: "growth-100000",
+        title: "GET, keep-alive, 64 connections active of 100,000, beside 64 of 64, with 8 workers on one CPU",
+        serves: has_workers,
+        measure: |bench, peer| connections::growth_of_workers(bench, peer, 100_000),
+        ..GROWTH
+    },
+    Case {
+        name: "tls-keepalive",
+        title: "GET over TLS 1.3, keep-alive, 64 connections",
+        measure: |bench, peer| tls::sample(bench, peer, "tls"),
+        ..TLS
+    },
+    Case {
+        name: "tls-handshake",
+        title: "GET over TLS 1.3, a connection and a full handshake (P-256) for each, 64 at a time",
+        measure: |bench, peer| tls::sample(bench, peer, "tls-handshake"),
+        ..TLS
+    },
+    Case {
+        name: "tls-resumed",
+        title: "GET over TLS 1.3, a connection and a resumed handshake for each, 64 at a time",
+        measure: |bench, peer| tls::sample(bench, peer, "tls-resumed"),
+        ..TLS
+    },
+    Case {
+        name: "echo-pingpong",
+        title: "TCP echo of 64 bytes, 64 connections",
+        unit: "CPU µs/message",
+        rate: "messages/s",
+        goal: "at most 1.02 × raw",
+        serves: |peer| peer.can(Ability::TcpEcho),
+        measure: |bench, peer| load::sample(bench, peer, &["echo"], Per::Request),
+        ..REQUESTS
+    },
+    Case {
+        name: "echo-bulk",
+        title: "TCP echo of a stream, written in pieces of 64 KiB, one connection",
+        unit: "CPU ns/KiB",
+        rate: "KiB/s",
+        goal: "at most 1.05 × raw",
+        serves: |peer| peer.can(Ability::TcpEcho),
+        measure: |bench, peer| load::sample(bench, peer, &["bulk"], Per::KiB),
+        ..REQUESTS
+    },
+    Case {
+        name: "workers-fork",
+        title: "GET, keep-alive, 64 connections: two processes on two CPUs beside one on one, the load on both",
+        measure: |bench, peer| workers::two(bench, peer, "fork"),
+        ..WORKERS
+    },
+    Case {
+        name: "workers-threads",
+        title: "GET, keep-alive, 64 connections: two threads on two CPUs beside one on one, the load on both",
+        measure: |bench, peer| workers::two(bench, peer, "threads"),
+        ..WORKERS
+    },
+    Case {
+        name: "balance-fork",
+        title: "Of 1,000 connections, the share of the process with most of them, of two",
+        measure: |bench, peer| workers::balance(bench, peer, "fork"),
+        ..BALANCE
+    },
+    Case {
+        name: "balance-threads",
+        title: "Of 1,000 connections, the share of the thread with most of them, of two",
+        measure: |bench, peer| workers::balance(bench, peer, "threads"),
+        ..BALANCE
+    },
+    Case {
+        name: "timers",
+        title: "Arming and cancelling a timer beside 1,000,000 others",
+        unit: "ns",
+        rate: "beside none",
+        goal: "less than 100 ns, no more than beside none",
+        serves: has_workers,
+        measure: timers::sample,
+        ..REQUESTS
+    },
+    Case {
+        name: "startup",
+        title: "From the start of the program to its first answer",
+        unit: "ms",
+        rate: "CPU ms",
+        measure: program::startup,
+        ..PROGRAM
+    },
+    Case {
+        name: "size",
+        title: "Size of the program without symbols",
+        unit: "KiB",
+        varies: false,
+        measure: program::size,
+        ..PROGRAM
+    },
+    Case {
+        name: "packages",
+        title: "Packages in the program",
+        unit: "packages",
+        rate: "of others",
+        varies: false,
+        measure: program::packages,
+        ..PROGRAM
+    },
+    Case {
         name: "instructions-keepalive",
         title: "Instructions of user code, keep-alive, short headers",
         goal: "fewer than every peer that parses, 1,300",
@@ -128,6 +253,39 @@ const REQUESTS: Case = Case {
 
 /// One that counts, which a second time gives the same.
 const INSTRUCTIONS: Case = Case { unit: "instructions/request", rate: "", varies: false, ..REQUESTS };
+
+/// One that compares CPU time for a request with the same peer's in calmer times.
+const GROWTH: Case =
+    Case { unit: "× CPU/request", rate: "CPU µs/request", goal: "flat: at most 1.15 × up to 100,000", ..REQUESTS };
+
+const TLS: Case = Case {
+    goal: "less than hyper with rustls and than nginx with OpenSSL",
+    serves: |peer| peer.can(Ability::Tls),
+    ..REQUESTS
+};
+
+/// One that compares two workers with one.
+const WORKERS: Case = Case { goal: "at most 1.05 ×", serves: has_workers, ..GROWTH };
+
+const BALANCE: Case = Case {
+    unit: "× the mean",
+    rate: "",
+    goal: "within 10 % of the mean: at most 1.10",
+    serves: has_workers,
+    ..REQUESTS
+};
+
+/// One about the program alone.
+const PROGRAM: Case = Case {
+    rate: "",
+    goal: "less than hyper and actix-web",
+    serves: |peer| peer.can(Ability::Hello) && !peer.can(Ability::Tls) && peer.package().is_some(),
+    ..REQUESTS
+};
+
+fn has_workers(peer: &Peer) -> bool {
+    peer.can(Ability::Workers)
+}
 
 /// Flags of peers that are set up otherwise in some cases: the peer, the cases, the flags.
 const SETTINGS: &[(&str, &[&str], &[&str])] = &[

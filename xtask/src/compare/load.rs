@@ -17,6 +17,8 @@ pub(crate) enum Per {
     KiB,
 }
 
+/// What starts a peer on its CPU.
+pub(crate) const PINNED: &[&str] = &["taskset", "-c", SERVER_CPU];
 /// The CPU of the load. Its neighbour has the server.
 const LOAD_CPU: &str = "1";
 
@@ -32,14 +34,20 @@ pub(super) fn build(root: &Path) -> Result<std::path::PathBuf, String> {
 
 /// Starts the peer, pinned, and puts this load on it.
 pub(crate) fn sample(bench: &Bench<'_>, peer: &Peer, words: &[&str], per: Per) -> Result<Measured, String> {
-    let started = bench.start(peer, &["taskset", "-c", SERVER_CPU])?;
+    let started = bench.start(peer, PINNED)?;
+    let measured = timed(bench, &started, words, per)?;
+    started.running.terminate()?;
+    Ok(measured)
+}
+
+/// Puts this load on a started peer, for as long as a sample takes.
+pub(crate) fn timed(bench: &Bench<'_>, started: &Started, words: &[&str], per: Per) -> Result<Measured, String> {
     let seconds = bench.seconds.to_string();
     let warm_up = (bench.seconds * 0.3).to_string();
     let (kind, rest) = words.split_first().expect("a load has a kind");
     let mut arguments = vec![*kind, "--seconds", &seconds, "--warm-up", &warm_up];
     arguments.extend(rest);
-    let (line, _) = run(bench, &started, &arguments)?;
-    started.running.terminate()?;
+    let (line, _) = run(bench, started, &arguments)?;
     measured(&line, per)
 }
 
@@ -47,8 +55,14 @@ pub(crate) fn sample(bench: &Bench<'_>, peer: &Peer, words: &[&str], per: Per) -
 pub(crate) fn run(bench: &Bench<'_>, started: &Started, words: &[&str]) -> Result<(String, String), String> {
     let (port, pid) = (started.address.port().to_string(), started.running.id().to_string());
     let (kind, rest) = words.split_first().expect("a load has a kind");
+    call(bench, &[&[*kind, "--port", &port, "--pid", &pid][..], rest].concat())
+}
+
+/// Runs the generator, beside nothing that was started.
+pub(crate) fn call(bench: &Bench<'_>, words: &[&str]) -> Result<(String, String), String> {
+    let (kind, rest) = words.split_first().expect("a load has a kind");
     let mut command = Command::new(&bench.load);
-    command.args([kind, "--port", &port, "--pid", &pid, "--server-cpu", SERVER_CPU, "--cpu", LOAD_CPU]).args(rest);
+    command.args([kind, "--server-cpu", SERVER_CPU, "--cpu", LOAD_CPU]).args(rest);
     let output = command.output().map_err(|error| format!("{}: {error}", bench.load.display()))?;
     let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     if !output.status.success() {

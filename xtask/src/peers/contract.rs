@@ -223,7 +223,7 @@ fn openssl(started: &Started, session: &str, file: &Path) -> Result<(String, Ans
 }
 
 /// A certificate on P-256 and its key, made once.
-pub(super) fn certificate(root: &Path) -> Result<(PathBuf, PathBuf), String> {
+pub(crate) fn certificate(root: &Path) -> Result<(PathBuf, PathBuf), String> {
     let (certfile, keyfile) = (target(root).join("cert.pem"), target(root).join("key.pem"));
     if File::open(&certfile).is_err() || File::open(&keyfile).is_err() {
         fs::create_dir_all(target(root)).map_err(|error| format!("{}: {error}", target(root).display()))?;
