@@ -114,7 +114,7 @@ impl Bench<'_> {
     /// The same with more of a choice; its flags are the case's.
     pub(crate) fn start_as(&self, peer: &Peer, options: peers::Options<'_>) -> Result<Started, String> {
         let flags = cases::settings(self.case, peer.name);
-        peers::start(self.root, peer, &peers::Options { flags, ..options })
+        Ok(peers::start(self.root, peer, &peers::Options { flags, ..options })?)
     }
 }
 

@@ -1,31 +1,30 @@
 //! `cargo xtask peers`: builds the servers that landspout is compared with, starts each, and shows that it keeps the contract of
 //! [benches/README.md](../../benches/README.md): the same answers to the same requests, whatever made them.
 //!
-//! Rules: [`PEERS`] is the one list of them; `cargo xtask compare` measures what it names, by way of [`build`] and [`start`]. They
-//! share one target directory, and each program is put beside the others under its own name, so that a variant with other
-//! features is another file.
+//! Rules: [`PEERS`] is the one list of them; `cargo xtask compare` measures what it names, by way of [`build`] and [`start`].
 
 mod asking;
 mod contract;
+mod nginx;
+mod programs;
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::ci;
-use crate::examples::running::Running;
 pub(crate) use contract::certificate;
+pub(crate) use programs::{NotStarted, Options, Started, build, start, version};
 
 /// What a peer can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ability {
-    /// `GET /` in plain text: kept alive, pipelined, a connection for each.
+    /// `GET /`: kept alive, pipelined, a connection for each.
     Hello,
-    /// `POST /echo` with a length, and chunked.
+    /// `POST /echo` with a length.
     Echo,
-    /// As `Echo`, but a body of 16 KiB with its length only.
-    EchoOf16KiB,
-    /// `GET /stream/BYTES`.
+    /// The same, chunked.
+    EchoChunked,
+    /// `GET /stream/BYTES`, with one of [`STREAMED`].
     Stream,
     /// It takes `--certfile F --keyfile F`; for `GET /`, and no plain text then.
     Tls,
@@ -34,7 +33,10 @@ pub(crate) enum Ability {
     /// Whatever a client sends comes back, without HTTP.
     TcpEcho,
 }
-use Ability::{Echo, EchoOf16KiB, Hello, Stream, Tls, Workers};
+use Ability::{Echo, EchoChunked, Hello, Stream, TcpEcho, Tls, Workers};
+
+/// How many bytes may be asked for: nginx has a file for each.
+pub(crate) const STREAMED: [u64; 2] = [1_000_000, 1 << 30];
 
 /// What landspout is compared with, itself included.
 pub(crate) struct Peer {
@@ -45,28 +47,55 @@ pub(crate) struct Peer {
 }
 
 enum Program {
-    /// A package in `benches/peers`, what it is built with, how it is started, and the crate whose version counts.
-    Rust { package: &'static str, features: &'static str, flags: &'static [&'static str], shown: &'static str },
+    /// A package in `benches/peers`, what it is built with, and the crate whose version counts.
+    Rust { package: &'static str, features: &'static str, shown: &'static str },
+    /// That of the system.
+    Nginx,
+    /// From Python's index, with flags for the program.
+    Tornado { flags: &'static [&'static str] },
 }
+
+/// What a whole HTTP server can.
+const ALL: &[Ability] = &[Hello, Echo, EchoChunked, Stream];
 
 /// All of them, in the order in which tables show them.
 pub(crate) const PEERS: &[Peer] = &[
-    // No peer but the limit: it looks for the end of a head and no more.
-    rust("raw", "rustix", &[Hello, EchoOf16KiB]),
-    rust("landspout", "landspout-httpserver", &[Hello, Echo, Stream, Workers]),
-    with_tls("landspout-tls", "landspout", "landspout-httpserver"),
-    rust("hyper", "hyper", &[Hello, Echo, Stream]),
-    with_tls("hyper-tls", "hyper", "hyper"),
+    // No peer but the limit: it looks for the end of a head and no more, and takes each body for one of 16 KiB.
+    rust("raw", "rustix", &[Hello, Echo]),
+    rust("landspout", "landspout-httpserver", &[Hello, Echo, EchoChunked, Stream, Workers]),
+    rust("hyper", "hyper", ALL),
+    rust("axum", "axum", ALL),
+    rust("actix-web", "actix-web", ALL),
+    variant("ntex", "ntex", "tokio", "ntex", ALL),
+    variant("ntex-neon", "ntex", "neon-polling", "ntex", ALL),
+    variant("ntex-uring", "ntex", "neon-uring", "ntex", ALL),
+    rust("may_minihttp", "may_minihttp", &[Hello, Echo]),
+    variant("monoio", "monoio", "epoll", "monoio", ALL),
+    variant("monoio-uring", "monoio", "io-uring", "monoio", ALL),
+    Peer { name: "nginx", program: Program::Nginx, abilities: &[Hello, Stream] },
+    Peer { name: "tornado", program: Program::Tornado { flags: &[] }, abilities: ALL },
+    Peer { name: "tornado-uvloop", program: Program::Tornado { flags: &["--uvloop"] }, abilities: ALL },
+    variant("landspout-tls", "landspout", "tls", "landspout-httpserver", &[Hello, Tls]),
+    variant("hyper-tls", "hyper", "tls", "hyper", &[Hello, Tls]),
+    Peer { name: "nginx-tls", program: Program::Nginx, abilities: &[Hello, Tls] },
+    // The limit of these.
+    rust("raw-echo", "rustix", &[TcpEcho]),
+    rust("landspout-echo", "landspout-iostream", &[TcpEcho]),
+    rust("tokio-echo", "tokio", &[TcpEcho]),
 ];
 
 const fn rust(package: &'static str, shown: &'static str, abilities: &'static [Ability]) -> Peer {
-    let program = Program::Rust { package, features: "", flags: &[], shown };
-    Peer { name: package, program, abilities }
+    variant(package, package, "", shown, abilities)
 }
 
-const fn with_tls(name: &'static str, package: &'static str, shown: &'static str) -> Peer {
-    let program = Program::Rust { package, features: "tls", flags: &[], shown };
-    Peer { name, program, abilities: &[Hello, Tls] }
+const fn variant(
+    name: &'static str,
+    package: &'static str,
+    features: &'static str,
+    shown: &'static str,
+    abilities: &'static [Ability],
+) -> Peer {
+    Peer { name, program: Program::Rust { package, features, shown }, abilities }
 }
 
 impl Peer {
@@ -78,27 +107,9 @@ impl Peer {
     pub(crate) fn package(&self) -> Option<(&'static str, &'static str)> {
         match self.program {
             Program::Rust { package, features, .. } => Some((package, features)),
+            Program::Nginx | Program::Tornado { .. } => None,
         }
     }
-}
-
-/// How to start a peer. By default: on any free port, one worker, in plain text.
-#[derive(Default)]
-pub(crate) struct Options<'a> {
-    /// What runs the program: `taskset -c 0`, or `valgrind` with its flags.
-    pub(crate) prefix: &'a [&'a str],
-    /// The files of the certificate and its key.
-    pub(crate) certificate: Option<(&'a Path, &'a Path)>,
-    /// How many, and whether by `fork` or as `threads`.
-    pub(crate) workers: Option<(usize, &'a str)>,
-    /// Further flags.
-    pub(crate) flags: &'a [&'a str],
-}
-
-/// A peer that listens. Dropping it ends it.
-pub(crate) struct Started {
-    pub(crate) running: Running,
-    pub(crate) address: SocketAddr,
 }
 
 /// The peer of that name.
@@ -108,77 +119,18 @@ pub(crate) fn find(name: &str) -> Result<&'static Peer, String> {
     peer.ok_or_else(|| format!("no peer {name:?}; there are {}", names.join(", ")))
 }
 
-/// Builds or installs what the peer takes, in its newest locked version.
-pub(crate) fn build(root: &Path, peer: &Peer) -> Result<(), String> {
-    match peer.program {
-        Program::Rust { package, features, .. } => {
-            let target = target(root);
-            let mut command = ci::cargo(root);
-            command.args(["build", "--release", "--locked", "--quiet", "--features", features, "--manifest-path"]);
-            command.arg(root.join("benches/peers").join(package).join("Cargo.toml"));
-            command.arg("--target-dir").arg(&target);
-            ci::succeed(&mut command).map_err(|problem| format!("building {}: {problem}", peer.name))?;
-            let (built, program) = (target.join("release").join(format!("peer-{package}")), program(root, peer));
-            let copy = || {
-                fs::create_dir_all(program.parent().expect("it lies in a directory"))?;
-                // Not written to, since a peer of that name may still run.
-                let _ = fs::remove_file(&program);
-                fs::copy(&built, &program)
-            };
-            copy().map_err(|error| format!("copying {} to {}: {error}", built.display(), program.display()))?;
-            Ok(())
-        }
-    }
-}
-
-/// Starts a peer that was built, and waits until it listens.
-pub(crate) fn start(root: &Path, peer: &Peer, options: &Options<'_>) -> Result<Started, String> {
-    let mut words: Vec<String> = options.prefix.iter().map(|word| (*word).to_owned()).collect();
-    match peer.program {
-        Program::Rust { flags, .. } => {
-            words.push(program(root, peer).to_string_lossy().into_owned());
-            words.extend(["--port", "0"].iter().chain(flags).map(|word| (*word).to_owned()));
-        }
-    }
-    if let Some((certfile, keyfile)) = options.certificate {
-        let (certfile, keyfile) = (certfile.to_string_lossy(), keyfile.to_string_lossy());
-        words.extend(["--certfile", &certfile, "--keyfile", &keyfile].map(str::to_owned));
-    }
-    if let Some((workers, way)) = options.workers {
-        words.extend(["--workers", &workers.to_string(), "--start", way].map(str::to_owned));
-    }
-    words.extend(options.flags.iter().map(|word| (*word).to_owned()));
-    let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
-    let in_context = |problem: String| format!("{}: {problem}", peer.name);
-    let running = Running::start(Path::new(&words[0]), &arguments).map_err(|error| in_context(error.to_string()))?;
-    let address = running.address().map_err(|problem| in_context(format!("{problem}\n{}", running.output())))?;
-    Ok(Started { running, address })
-}
-
-/// The program of a peer that is built from source; for its size, for one.
+/// The program of a peer that is built from source, beside those of the others; for its size, for one.
 pub(crate) fn program(root: &Path, peer: &Peer) -> PathBuf {
-    target(root).join("programs").join(peer.name)
+    programs::target(root).join("programs").join(peer.name)
 }
 
-/// The version that is locked.
-pub(crate) fn version(root: &Path, peer: &Peer) -> Result<String, String> {
-    match peer.program {
-        Program::Rust { package, shown, .. } => {
-            let lock = root.join("benches/peers").join(package).join("Cargo.lock");
-            let text = fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
-            let version = locked_version(&text, shown).ok_or_else(|| format!("{}: no {shown}", lock.display()))?;
-            Ok(format!("{shown} {version}"))
-        }
-    }
-}
-
-fn locked_version(lock: &str, package: &str) -> Option<String> {
-    let (_, rest) = lock.split_once(&format!("\nname = \"{package}\"\nversion = \""))?;
-    Some(rest.split('"').next()?.to_owned())
-}
-
-fn target(root: &Path) -> PathBuf {
-    root.join("target/peers")
+/// Checks the named peers, or all when none is named, and prints what each answers.
+pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
+    let chosen = match names {
+        [] => PEERS.iter().collect(),
+        names => names.iter().map(|name| find(name)).collect::<Result<Vec<_>, _>>()?,
+    };
+    contract::check(root, &chosen)
 }
 
 /// The packages of the peers are no members of the workspace, so `cargo fmt --all` passes them by.
@@ -193,30 +145,28 @@ pub(crate) fn check_format(root: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks the named peers, or all when none is named, and prints what each answers.
-pub(crate) fn run(root: &Path, names: &[&str]) -> Result<(), String> {
-    let chosen = match names {
-        [] => PEERS.iter().collect(),
-        names => names.iter().map(|name| find(name)).collect::<Result<Vec<_>, _>>()?,
-    };
-    contract::check(root, &chosen)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_locked_version_is_that_of_the_package_itself() {
-        let lock = "[[package]]\nname = \"hyper-util\"\nversion = \"0.1\"\n\n[[package]]\nname = \"hyper\"\nversion = \"1.2\"\n";
-        assert_eq!(locked_version(lock, "hyper").as_deref(), Some("1.2"));
-        assert_eq!(locked_version(lock, "util"), None);
-    }
-
-    #[test]
     fn names_are_taken_once() {
         for (at, peer) in PEERS.iter().enumerate() {
             assert!(!PEERS[..at].iter().any(|before| before.name == peer.name), "{}", peer.name);
+        }
+    }
+
+    #[test]
+    fn every_package_is_used() {
+        let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/peers");
+        let used = |name: &str| match name {
+            "support" => true,
+            "nginx" | "tornado" => PEERS.iter().any(|peer| peer.name == name),
+            _ => PEERS.iter().any(|peer| matches!(peer.program, Program::Rust { package, .. } if package == name)),
+        };
+        let names = fs::read_dir(peers).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        for name in names.filter(|name| !name.starts_with('.')) {
+            assert!(used(&name), "{name} is built by no peer");
         }
     }
 }

@@ -59,7 +59,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "post",
         title: "POST of 16 KiB with its length, sent back, 64 connections",
         goal: "less than every peer",
-        serves: |peer| peer.can(Ability::Echo) || peer.can(Ability::EchoOf16KiB),
+        serves: |peer| peer.can(Ability::Echo),
         measure: |bench, peer| load::sample(bench, peer, &["post"], Per::Request),
         ..REQUESTS
     },
@@ -67,7 +67,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "post-chunked",
         title: "POST of 16 KiB in four chunks, sent back, 64 connections",
         goal: "less than every peer",
-        serves: |peer| peer.can(Ability::Echo),
+        serves: |peer| peer.can(Ability::EchoChunked),
         measure: |bench, peer| load::sample(bench, peer, &["post-chunked"], Per::Request),
         ..REQUESTS
     },
@@ -292,6 +292,7 @@ const SETTINGS: &[(&str, &[&str], &[&str])] = &[
     // It doesn't look whether the client wants its connection closed, so it has to be told.
     ("raw", &["churn"], &["--close"]),
     // What gathers small answers copies large ones, and holds them whole: it waits for no client.
+    ("axum", &["post", "post-chunked", "stream"], &["--no-pipeline-flush"]),
     ("hyper", &["post", "post-chunked", "stream"], &["--no-pipeline-flush"]),
 ];
 

@@ -96,6 +96,14 @@ impl Running {
             .unwrap_or_else(|| Err(format!("did not print {what} within {:?}", self.deadline)))
     }
 
+    /// How it ended, if it has and nothing is left of it.
+    pub(crate) fn has_ended(&self) -> Option<ExitStatus> {
+        // Its pipes are closed a moment before that is known.
+        let closed = |state: &State| state.pipes_closed == 2;
+        let ends = |state: &State| state.gone().map(Some).or_else(|| (!closed(state)).then_some(None));
+        self.shared.wait(self.deadline, ends).flatten()
+    }
+
     /// Sends SIGTERM and waits until it and all that it forked are gone. Its status has to be 0.
     pub(crate) fn terminate(&self) -> Result<(), String> {
         if let Some(exit) = self.shared.lock().exit {
@@ -244,6 +252,10 @@ mod tests {
 
     #[test]
     fn the_exit_status_counts() {
+        assert_eq!(ready("echo ready; exec sleep 600").has_ended(), None);
+        let ended = shell("exit 3");
+        assert!(ended.address().is_err());
+        assert_eq!(ended.has_ended().and_then(|status| status.code()), Some(3));
         let end = |script: &str| {
             let mut running = ready(script);
             running.deadline = Duration::from_secs(30);

@@ -1,5 +1,5 @@
 //! The practical limit and no peer: an epoll loop that only looks for the blank line behind a head and answers with
-//! ready-made bytes. One read and one write for what came at once, one `epoll_ctl` in a connection's life.
+//! ready-made bytes. One read and one write for what came at once, one `epoll_ctl` in a connection's life, one timer for the date.
 //!
 //! It knows two requests by their first byte: whatever begins with `P` is followed by a body of exactly [`ECHO`] bytes, which goes
 //! back; any other is answered with the greeting. A client that doesn't take its answers is closed. It doesn't look whether a client
@@ -9,7 +9,7 @@
 use std::error::Error;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use memchr::memmem::Finder;
 use peer_support::{Arguments, HELLO};
@@ -17,7 +17,9 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::{Errno, read, write};
 use rustix::net::{SocketFlags, accept_with};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
 
 /// The only length of a body.
 const ECHO: usize = 16 * 1024;
@@ -43,16 +45,25 @@ fn serve(listener: &TcpListener, closes: bool) -> Result<(), Errno> {
     let mut events = Vec::with_capacity(1024);
     let mut buffer = vec![0; 64 * 1024];
     let mut answers = Answers::new(closes);
+    // A date is good for a second.
+    let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+    let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+    timerfd_settime(&timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: second, it_value: second })?;
+    let ticking = number(&timer);
+    epoll::add(&epoll, &timer, EventData::new_u64(ticking as u64), EventFlags::IN)?;
     loop {
         match epoll::wait(&epoll, spare_capacity(&mut events), None) {
             Err(Errno::INTR) => continue,
             result => result?,
         };
-        answers.refresh();
         for event in events.drain(..) {
             let at = event.data.u64() as usize;
             if at == listening {
                 accept_all(listener, &epoll, &mut connections)?;
+            } else if at == ticking {
+                // How often it went off.
+                let _ = read(&timer, &mut buffer[..8]);
+                answers = Answers::new(closes);
             } else if let Some(Some(connection)) = connections.get_mut(at)
                 && !connection.is_readable(&mut buffer, &answers)
             {
@@ -186,11 +197,10 @@ fn end_of_head(bytes: &[u8], seen: &mut u8, blank_line: &Finder<'_>) -> Option<u
     found.map(|at| at + BLANK_LINE.len())
 }
 
+/// Ready-made, with one date.
 struct Answers {
     /// Each greeting is the last thing on its connection.
     closes: bool,
-    /// The second of their `Date`.
-    second: i64,
     /// One answer of `length` bytes after the other.
     greetings: Vec<u8>,
     length: usize,
@@ -201,30 +211,22 @@ struct Answers {
 
 impl Answers {
     fn new(closes: bool) -> Self {
-        let blank_line = Finder::new(BLANK_LINE);
-        Self { closes, second: 0, greetings: Vec::new(), length: 0, echo: Vec::new(), blank_line }
-    }
-
-    /// A date is good for a second.
-    fn refresh(&mut self) {
-        let second = clock_gettime(ClockId::RealtimeCoarse).tv_sec;
-        if second == self.second {
-            return;
-        }
-        self.second = second;
-        let date = SystemTime::UNIX_EPOCH + Duration::from_secs(second.unsigned_abs());
+        let date = httpdate::fmt_http_date(SystemTime::now());
         let head = |content_type, length| {
-            let date = httpdate::fmt_http_date(date);
             format!(
                 "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nDate: {date}\r\n\r\n"
             )
         };
         let mut greeting = head("text/plain", HELLO.len()) + HELLO;
-        if self.closes {
+        if closes {
             greeting = greeting.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
         }
-        self.length = greeting.len();
-        self.greetings = greeting.repeat(READY).into_bytes();
-        self.echo = head("application/octet-stream", ECHO).into_bytes();
+        Self {
+            closes,
+            length: greeting.len(),
+            greetings: greeting.repeat(READY).into_bytes(),
+            echo: head("application/octet-stream", ECHO).into_bytes(),
+            blank_line: Finder::new(BLANK_LINE),
+        }
     }
 }

@@ -96,6 +96,14 @@ pub fn not_here(problem: impl Display) -> ! {
     refuse(NOT_HERE, problem)
 }
 
+/// Ends the program with status 3 where the administrator has turned io_uring off; for peers that don't fail in good order then.
+pub fn expect_io_uring() {
+    let disabled = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
+    if disabled.trim() == "2" {
+        not_here("this kernel refuses io_uring");
+    }
+}
+
 /// A listening socket that doesn't block, with the longest backlog that the system allows. Connections inherit TCP_NODELAY
 /// from it, so that no peer has to set it for each.
 pub fn listen(port: u16) -> io::Result<TcpListener> {
