@@ -18,8 +18,10 @@ pub(crate) use programs::{NotStarted, Options, Started, build, start, version};
 /// What a peer can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ability {
-    /// `GET /`: kept alive, pipelined, a connection for each.
+    /// `GET /`, kept alive and pipelined.
     Hello,
+    /// It closes behind the answer to a request that has `Connection: close`.
+    Closes,
     /// `POST /echo` with a length.
     Echo,
     /// The same, chunked.
@@ -33,7 +35,7 @@ pub(crate) enum Ability {
     /// Whatever a client sends comes back, without HTTP.
     TcpEcho,
 }
-use Ability::{Echo, EchoChunked, Hello, Stream, TcpEcho, Tls, Workers};
+use Ability::{Closes, Echo, EchoChunked, Hello, Stream, TcpEcho, Tls, Workers};
 
 /// How many bytes may be asked for: nginx has a file for each.
 pub(crate) const STREAMED: [u64; 2] = [1_000_000, 1 << 30];
@@ -56,13 +58,14 @@ enum Program {
 }
 
 /// What a whole HTTP server can.
-const ALL: &[Ability] = &[Hello, Echo, EchoChunked, Stream];
+const ALL: &[Ability] = &[Hello, Closes, Echo, EchoChunked, Stream];
 
 /// All of them, in the order in which tables show them.
 pub(crate) const PEERS: &[Peer] = &[
-    // No peer but the limit: it looks for the end of a head and no more, and takes each body for one of 16 KiB.
+    // No peer but the limit: it looks for the end of a head and no more, and takes each body for one of 16 KiB. It closes when it
+    // was started with `--close`.
     rust("raw", "rustix", &[Hello, Echo]),
-    rust("landspout", "landspout-httpserver", &[Hello, Echo, EchoChunked, Stream, Workers]),
+    rust("landspout", "landspout-httpserver", &[Hello, Closes, Echo, EchoChunked, Stream, Workers]),
     rust("hyper", "hyper", ALL),
     rust("axum", "axum", ALL),
     rust("actix-web", "actix-web", ALL),
@@ -72,7 +75,7 @@ pub(crate) const PEERS: &[Peer] = &[
     rust("may_minihttp", "may_minihttp", &[Hello, Echo]),
     variant("monoio", "monoio", "epoll", "monoio", ALL),
     variant("monoio-uring", "monoio", "io-uring", "monoio", ALL),
-    Peer { name: "nginx", program: Program::Nginx, abilities: &[Hello, Stream] },
+    Peer { name: "nginx", program: Program::Nginx, abilities: &[Hello, Closes, Stream] },
     Peer { name: "tornado", program: Program::Tornado { flags: &[] }, abilities: ALL },
     Peer { name: "tornado-uvloop", program: Program::Tornado { flags: &["--uvloop"] }, abilities: ALL },
     variant("landspout-tls", "landspout", "tls", "landspout-httpserver", &[Hello, Tls]),

@@ -52,6 +52,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "churn",
         title: "GET, a connection for each request, 64 at a time",
         goal: "less than every peer, at most 1.06 × raw",
+        serves: |peer| peer.can(Ability::Closes) || peer.name == "raw",
         measure: |bench, peer| load::sample(bench, peer, &["churn"], Per::Request),
         ..REQUESTS
     },

@@ -30,6 +30,15 @@ impl Client {
         Answer::read(&mut self.stream)
     }
 
+    /// The server has closed, and nothing is left.
+    pub(super) fn end(&mut self) -> Result<(), String> {
+        match self.stream.fill_buf() {
+            Ok([]) => Ok(()),
+            Ok(rest) => Err(format!("{} bytes behind the answer", rest.len())),
+            Err(error) => Err(format!("it is not closed: {error}")),
+        }
+    }
+
     pub(super) fn exactly(&mut self, length: usize) -> Result<Vec<u8>, String> {
         exactly(&mut self.stream, length)
     }

@@ -55,7 +55,7 @@ fn row(root: &Path, peer: &Peer) -> Result<String, NotStarted> {
     } else {
         row += " | | ";
     }
-    let http = [Ability::Echo, Ability::EchoChunked, Ability::Stream];
+    let http = [Ability::Closes, Ability::Echo, Ability::EchoChunked, Ability::Stream];
     // Over TLS and of an echo no more is asked.
     let is_asked = peer.can(Ability::Hello) && !peer.can(Ability::Tls);
     let lacks = http.into_iter().filter(|ability| is_asked && !peer.can(*ability));
@@ -88,6 +88,9 @@ fn ask(peer: &Peer, started: &Started) -> Result<Option<Answer>, String> {
         hello = Some(hello_twice(started)?);
         pipelined(started)?;
     }
+    if peer.can(Ability::Closes) {
+        closes(started)?;
+    }
     if peer.can(Ability::Echo) {
         echo(started, "its length", &format!("Content-Length: {ECHO}\r\n\r\n"), &body())?;
     }
@@ -115,6 +118,13 @@ fn hello_twice(started: &Started) -> Result<Answer, String> {
     let mut client = Client::connect(started.address)?;
     let mut ask = || client.send(GET.as_bytes()).and_then(|()| client.answer()).and_then(is_hello);
     ask().and_then(|_| ask()).map_err(|problem| format!("GET /: {problem}"))
+}
+
+fn closes(started: &Started) -> Result<(), String> {
+    let mut client = Client::connect(started.address)?;
+    client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let asked = client.answer().and_then(is_hello).and_then(|_| client.end());
+    asked.map_err(|problem| format!("GET / with a close: {problem}"))
 }
 
 fn pipelined(started: &Started) -> Result<(), String> {
