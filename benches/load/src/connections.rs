@@ -2,7 +2,8 @@
 //!
 //! Rules: a connection is registered once, edge-triggered, for both directions. A read that did not fill the buffer took all
 //! there was, so no second one has to find that out; what comes later raises an edge of its own. A connection that went wrong is
-//! counted and given up. No answer after all connections were given up, or too many errors, end the load.
+//! counted and given up. No answer after all connections were given up, or too many errors, end the load. Where the server closes,
+//! the socket connects again: on the loopback a client does most of the work of TCP, so that it is to have little of its own.
 
 use std::fmt::Display;
 use std::net::SocketAddrV4;
@@ -69,8 +70,7 @@ pub(crate) fn drive(options: &Options, plan: &Plan, window: &mut Window) -> Resu
             outcome => outcome?,
         };
         for event in &events[..ready] {
-            let index = event.data.u64() as usize;
-            load.turn(index, &mut connections[index], event.flags);
+            load.turn(&mut connections[event.data.u64() as usize], event.flags);
         }
         if connections.iter().all(Option::is_none) {
             break;
@@ -101,11 +101,11 @@ struct Connection {
 /// What a turn of a connection ends with.
 enum Next {
     Wait,
-    Reopen,
+    Reconnect,
 }
 
 impl Load<'_> {
-    /// Connects and sends.
+    /// Makes a connection and sends.
     fn open(&mut self, index: usize, slot: &mut Option<Connection>) {
         match self.connect(index) {
             Ok(connection) => {
@@ -122,17 +122,31 @@ impl Load<'_> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
-        match net::connect(&socket, &self.address) {
-            Ok(()) | Err(Errno::INPROGRESS) => {}
-            Err(error) => return Err(error),
-        }
         let both = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, &socket, EventData::new_u64(index as u64), both)?;
         let answers = Answers::new(self.plan.expected);
-        Ok(Connection { socket, sent: 0, unanswered: self.plan.batch, answers })
+        let mut connection = Connection { socket, sent: 0, unanswered: 0, answers };
+        self.begin(&mut connection)?;
+        Ok(connection)
     }
 
-    fn turn(&mut self, index: usize, slot: &mut Option<Connection>, flags: EventFlags) {
+    /// Makes a new connection of one that the server closed.
+    fn reconnect(&self, connection: &mut Connection) -> Result<(), Errno> {
+        net::connect_unspec(&connection.socket)?;
+        self.begin(connection)?;
+        send(self.plan, connection)
+    }
+
+    fn begin(&self, connection: &mut Connection) -> Result<(), Errno> {
+        connection.sent = 0;
+        connection.unanswered = self.plan.batch;
+        match net::connect(&connection.socket, &self.address) {
+            Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn turn(&mut self, slot: &mut Option<Connection>, flags: EventFlags) {
         let Some(connection) = slot else { return };
         let sent = if connection.sent < self.plan.request.len() { send(self.plan, connection) } else { Ok(()) };
         let outcome = match sent {
@@ -142,10 +156,13 @@ impl Load<'_> {
             Ok(()) => Ok(Next::Wait),
             Err(problem) => Err(problem.to_string()),
         };
-        match outcome {
-            Ok(Next::Wait) => {}
-            Ok(Next::Reopen) => self.open(index, slot),
-            Err(problem) => self.give_up(slot, problem),
+        let outcome = match outcome {
+            Ok(Next::Wait) => Ok(()),
+            Ok(Next::Reconnect) => self.reconnect(connection).map_err(|error| error.to_string()),
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = outcome {
+            self.give_up(slot, problem);
         }
     }
 
@@ -165,8 +182,7 @@ impl Load<'_> {
                 Err(error) => return Err(error.to_string()),
             };
             if received == 0 {
-                let whole = self.plan.closes && connection.unanswered == 0 && connection.answers.is_between();
-                return if whole { Ok(Next::Reopen) } else { Err("the server closed the connection".to_owned()) };
+                return self.ended(connection);
             }
             let found = match dropped {
                 0 => connection.answers.take(&self.buffer[..received], &mut self.known),
@@ -182,10 +198,15 @@ impl Load<'_> {
                 connection.unanswered = self.plan.batch;
                 send(self.plan, connection).map_err(|error| error.to_string())?;
             }
-            if received < room && !ending {
-                return Ok(Next::Wait);
+            if received < room {
+                return if ending { self.ended(connection) } else { Ok(Next::Wait) };
             }
         }
+    }
+
+    fn ended(&self, connection: &Connection) -> Result<Next, String> {
+        let whole = self.plan.closes && connection.unanswered == 0 && connection.answers.is_between();
+        if whole { Ok(Next::Reconnect) } else { Err("the server closed the connection".to_owned()) }
     }
 
     fn give_up(&mut self, slot: &mut Option<Connection>, problem: impl Display) {

@@ -173,11 +173,12 @@ mod tests {
 
     #[test]
     fn the_time_of_a_process_grows_with_its_work() {
-        let before = run_time("self").unwrap();
-        let mut last = before;
-        while last == before {
-            last = run_time("self").unwrap();
-        }
-        assert!(last > before);
+        let mut busy = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let pid = busy.id().to_string();
+        let before = run_time(&pid).unwrap();
+        while run_time(&pid).unwrap() <= before {}
+        busy.kill().unwrap();
+        busy.wait().unwrap();
+        assert!(children(std::process::id()).is_ok());
     }
 }

@@ -20,24 +20,23 @@ const END: u32 = u32::MAX;
 pub(crate) fn round_trip(one: usize, other: usize) -> Result<f64, Error> {
     let line = Line(AtomicU32::new(0));
     thread::scope(|scope| {
-        // Neither may wait for one that is not there.
-        let (ready, pinned) = mpsc::channel();
         let line = &line;
-        scope.spawn(move || {
-            let outcome = pin(other).map_err(|error| format!("CPU {other}: {error}"));
-            let answering = outcome.is_ok();
-            ready.send(outcome).expect("the other thread receives it");
-            if answering {
-                answer(line);
-            }
-        });
         let asking = scope.spawn(move || {
-            pinned.recv().expect("the other thread sends it")?;
-            let outcome = pin(one).map_err(|error| format!("CPU {one}: {error}"));
-            let mut times: Vec<f64> = outcome.iter().flat_map(|()| (0..REPETITIONS).map(|_| ask(line))).collect();
+            // Nobody spins before both are where they belong: one could keep the other from getting there.
+            pin(one).map_err(|error| format!("CPU {one}: {error}"))?;
+            let (ready, pinned) = mpsc::channel();
+            scope.spawn(move || {
+                let outcome = pin(other).map_err(|error| format!("CPU {other}: {error}"));
+                let answering = outcome.is_ok();
+                if ready.send(outcome).is_ok() && answering {
+                    answer(line);
+                }
+            });
+            pinned.recv().map_err(|error| error.to_string())??;
+            let mut times: Vec<f64> = (0..REPETITIONS).map(|_| ask(line)).collect();
             line.0.store(END, Release);
             times.sort_by(f64::total_cmp);
-            outcome.map(|()| times[REPETITIONS / 2])
+            Ok::<f64, String>(times[REPETITIONS / 2])
         });
         Ok(asking.join().map_err(|_| "the asking thread panicked")??)
     })

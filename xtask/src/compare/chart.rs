@@ -3,7 +3,7 @@
 use super::report::{Figure, figure};
 use super::{is_limit, is_ours};
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 800.0;
 /// Names end here and bars begin.
 const LEFT: f64 = 170.0;
 /// The longest bar; its number needs the rest.
