@@ -30,8 +30,8 @@ use samples::{Measured, Sample, Writer};
 
 /// The CPU of the server. Its neighbour has the load.
 const SERVER_CPU: &str = "0";
-/// How often a sample is repeated that saw something else.
-const REPETITIONS: usize = 3;
+/// What starts a program that goes before all others.
+pub(crate) const EXCLUSIVE: &[&str] = &["chrt", "--fifo", "1"];
 
 /// What the command line says.
 struct Options {
@@ -40,6 +40,9 @@ struct Options {
     peers: Vec<&'static Peer>,
     rounds: usize,
     seconds: f64,
+    /// How often a sample is taken again that saw something else.
+    repetitions: usize,
+    exclusive: bool,
     append: bool,
     plot: bool,
     write: bool,
@@ -53,6 +56,8 @@ impl Options {
             peers: Vec::new(),
             rounds: 9,
             seconds: 1.0,
+            repetitions: 3,
+            exclusive: false,
             append: false,
             plot: false,
             write: false,
@@ -67,6 +72,7 @@ impl Options {
                 "--peer" => options.peers.push(peers::find(value()?)?),
                 "--rounds" => options.rounds = positive(word, value()?)?,
                 "--seconds" => options.seconds = positive(word, value()?)?,
+                "--exclusive" => options.exclusive = true,
                 "--append" => options.append = true,
                 "--plot" => options.plot = true,
                 "--write" => options.write = true,
@@ -103,9 +109,21 @@ pub(crate) struct Bench<'a> {
     pub(crate) results: &'a Path,
     /// The name of the case.
     pub(crate) case: &'a str,
+    /// Server and load go before all others.
+    pub(crate) exclusive: bool,
 }
 
 impl Bench<'_> {
+    /// The words before a server's program.
+    pub(crate) fn prefix(&self) -> Vec<&'static str> {
+        self.prefix_on(SERVER_CPU)
+    }
+
+    /// The same for other CPUs, as `0,1`.
+    pub(crate) fn prefix_on(&self, cpus: &'static str) -> Vec<&'static str> {
+        [if self.exclusive { EXCLUSIVE } else { &[] }, &["taskset", "-c", cpus]].concat()
+    }
+
     /// Starts a peer as it is set up for this case, behind these words.
     pub(crate) fn start(&self, peer: &Peer, prefix: &[&str]) -> Result<Started, String> {
         self.start_as(peer, peers::Options { prefix, ..peers::Options::default() })
@@ -143,7 +161,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
 /// One round of one case with the two peers that build quickest, that none of this rots. Times are not looked at.
 pub(crate) fn smoke(root: &Path) -> Result<(), String> {
     let words = ["--case", "keepalive", "--peer", "raw", "--peer", "landspout", "--rounds", "1", "--seconds", "0.3"];
-    let options = Options::parse(&words)?;
+    let options = Options { repetitions: 0, ..Options::parse(&words)? };
     let results = root.join("target/compare/smoke");
     let failed = measure(root, &results, &options)?;
     let case = options.cases[0];
@@ -154,7 +172,7 @@ pub(crate) fn smoke(root: &Path) -> Result<(), String> {
 
 /// Takes all samples and returns what failed.
 fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>, String> {
-    interop::install_missing(&[("taskset", &["util-linux"])])?;
+    interop::install_missing(&[("taskset", &["util-linux"]), ("chrt", &["util-linux"])])?;
     if options.cases.iter().any(|case| case.name.starts_with("wrk")) {
         interop::install_missing(&[("wrk", &["wrk"])])?;
     }
@@ -166,7 +184,9 @@ fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>
     }
     let chosen = |peer: &&Peer| options.peers.is_empty() || options.peers.iter().any(|chosen| chosen.name == peer.name);
     let peers: Vec<&Peer> = PEERS.iter().filter(chosen).collect();
-    let mut bench = Bench { root, load: load::build(root)?, seconds: options.seconds, results, case: "" };
+    let &Options { seconds, exclusive, .. } = options;
+    let load = load::build(root)?;
+    let mut bench = Bench { root, load, seconds, results, case: "", exclusive };
     let mut failed = Vec::new();
     let mut runnable = Vec::new();
     for peer in peers {
@@ -179,7 +199,10 @@ fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>
             Err(problem) => failed.push(format!("{}: {problem}", peer.name)),
         }
     }
-    let (date, commit) = (told(root, "date", &["-u", "+%F"])?, commit(root)?);
+    let (date, mut commit) = (told(root, "date", &["-u", "+%F"])?, commit(root)?);
+    if options.exclusive {
+        commit.push_str(" with real-time priority");
+    }
     for case in &options.cases {
         bench.case = case.name;
         let mut file = Writer::open(results, case.name, options.append)?;
@@ -188,7 +211,7 @@ fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>
         for round in 1..=rounds {
             let mut gone = Vec::new();
             for (peer, version) in &competitors {
-                match repeated(&bench, case, peer) {
+                match repeated(&bench, case, peer, options.repetitions) {
                     Ok(measured) => {
                         println!("{} {round}/{rounds} {}: {}", case.name, peer.name, told_shortly(case, &measured));
                         let [peer, version] = [peer.name, version].map(str::to_owned);
@@ -212,16 +235,24 @@ fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>
 }
 
 /// A sample, taken again as long as it is disturbed or wrong.
-fn repeated(bench: &Bench<'_>, case: &Case, peer: &Peer) -> Result<Measured, String> {
-    let mut last = (case.measure)(bench, peer);
-    for _ in 0..REPETITIONS {
+fn repeated(bench: &Bench<'_>, case: &Case, peer: &Peer, repetitions: usize) -> Result<Measured, String> {
+    let take = || {
+        let mut sample = (case.measure)(bench, peer);
+        if let Ok(Measured { machine: Some(machine), .. }) = &mut sample {
+            // Others got what these two left over.
+            machine.other_load *= if bench.exclusive { 0.0 } else { 1.0 };
+        }
+        sample
+    };
+    let mut last = take();
+    for _ in 0..repetitions {
         let problem = match &last {
             Ok(measured) => measured.machine.and_then(|machine| machine.disturbance()).map(str::to_owned),
             Err(problem) => Some(problem.clone()),
         };
         let Some(problem) = problem.filter(|_| case.varies) else { break };
         println!("{} {}: again, {problem}", case.name, peer.name);
-        let next = (case.measure)(bench, peer);
+        let next = take();
         // A disturbed sample is better than none.
         if next.is_ok() || last.is_err() {
             last = next;

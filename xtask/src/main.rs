@@ -46,6 +46,7 @@ usage: cargo xtask CHORE
     --peer P         one of the peers in xtask/src/peers.rs; may be repeated
     --rounds N       samples of each peer (9)
     --seconds S      of a sample (1)
+    --exclusive      server and load get real-time priority, for a machine that does other things, too
     --append         keep the samples that there are of these cases
     --plot           charts, in benches/charts
     --write          benches/RESULTS.md and charts

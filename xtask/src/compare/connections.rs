@@ -1,12 +1,10 @@
 //! Many open connections: what an idle one takes of the server's memory, and what they cost those that are not idle.
 
+use super::Bench;
 use super::load::{self, Per, timed, word};
 use super::samples::{Machine, Measured};
-use super::{Bench, SERVER_CPU};
 use crate::peers::{self, Peer, Started};
 
-/// Pins a peer, and lets it have the descriptors that systems allow and don't give by default.
-const PINNED: &[&str] = &["prlimit", "--nofile=20000:", "taskset", "-c", SERVER_CPU];
 /// Each has up to 20,000 connections, and they don't get equally many.
 const WORKERS: usize = 8;
 const ACTIVE: usize = 64;
@@ -14,7 +12,7 @@ const ACTIVE: usize = 64;
 /// Resident bytes for each connection, after one request each, from 10 connections to 10,000. What a server keeps for
 /// connections since its start counts, too.
 pub(super) fn idle(bench: &Bench<'_>, peer: &Peer) -> Result<Measured, String> {
-    let started = bench.start(peer, PINNED)?;
+    let started = bench.start(peer, &prefix(bench))?;
     let (line, _) = load::run(bench, &started, &["idle"])?;
     started.running.terminate()?;
     let grown = (word(&line, "many_bytes")? - word(&line, "few_bytes")?) / word(&line, "more")?;
@@ -24,13 +22,13 @@ pub(super) fn idle(bench: &Bench<'_>, peer: &Peer) -> Result<Measured, String> {
 /// CPU time for a request when so many connections are open and 64 of them active, as a multiple of what it is without the
 /// others, of the same process. The second figure are its microseconds.
 pub(super) fn growth(bench: &Bench<'_>, peer: &Peer, open: usize) -> Result<Measured, String> {
-    compared(bench, &bench.start(peer, PINNED)?, open)
+    compared(bench, &bench.start(peer, &prefix(bench))?, open)
 }
 
 /// The same for more connections than a process may have: of several workers, on one CPU.
 pub(super) fn growth_of_workers(bench: &Bench<'_>, peer: &Peer, open: usize) -> Result<Measured, String> {
     let workers = Some((WORKERS, "fork"));
-    let options = peers::Options { prefix: PINNED, workers, ..peers::Options::default() };
+    let options = peers::Options { prefix: &prefix(bench), workers, ..peers::Options::default() };
     compared(bench, &bench.start_as(peer, options)?, open)
 }
 
@@ -40,6 +38,11 @@ fn compared(bench: &Bench<'_>, started: &Started, open: usize) -> Result<Measure
     let many = timed(bench, started, &["keepalive", "--idle", &idle], Per::Request)?;
     started.running.terminate()?;
     Ok(ratio(&many, &few))
+}
+
+/// Pins a peer, and lets it have the descriptors that systems allow and don't give by default.
+fn prefix(bench: &Bench<'_>) -> Vec<&'static str> {
+    [vec!["prlimit", "--nofile=20000:"], bench.prefix()].concat()
 }
 
 /// One measurement as a multiple of another, which are both disturbed if one is.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::samples::{Machine, Measured};
-use super::{Bench, SERVER_CPU};
+use super::{Bench, EXCLUSIVE, SERVER_CPU};
 use crate::ci;
 use crate::peers::{Peer, Started};
 
@@ -17,8 +17,6 @@ pub(crate) enum Per {
     KiB,
 }
 
-/// What starts a peer on its CPU.
-pub(crate) const PINNED: &[&str] = &["taskset", "-c", SERVER_CPU];
 /// The CPU of the load. Its neighbour has the server.
 const LOAD_CPU: &str = "1";
 
@@ -34,7 +32,7 @@ pub(super) fn build(root: &Path) -> Result<std::path::PathBuf, String> {
 
 /// Starts the peer, pinned, and puts this load on it.
 pub(crate) fn sample(bench: &Bench<'_>, peer: &Peer, words: &[&str], per: Per) -> Result<Measured, String> {
-    let started = bench.start(peer, PINNED)?;
+    let started = bench.start(peer, &bench.prefix())?;
     let measured = timed(bench, &started, words, per)?;
     started.running.terminate()?;
     Ok(measured)
@@ -62,6 +60,10 @@ pub(crate) fn run(bench: &Bench<'_>, started: &Started, words: &[&str]) -> Resul
 pub(crate) fn call(bench: &Bench<'_>, words: &[&str]) -> Result<(String, String), String> {
     let (kind, rest) = words.split_first().expect("a load has a kind");
     let mut command = Command::new(&bench.load);
+    if bench.exclusive {
+        command = Command::new(EXCLUSIVE[0]);
+        command.args(&EXCLUSIVE[1..]).arg(&bench.load);
+    }
     command.args([kind, "--server-cpu", SERVER_CPU, "--cpu", LOAD_CPU]).args(rest);
     let output = command.output().map_err(|error| format!("{}: {error}", bench.load.display()))?;
     let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();

@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 
 use super::Bench;
 use super::connections::ratio;
-use super::load::{self, PINNED, Per, timed, word};
+use super::load::{self, Per, timed, word};
 use super::samples::Measured;
 use crate::ci;
 use crate::peers::{self, Peer, Started};
 
 const WORKERS: usize = 2;
-const BOTH_CPUS: &[&str] = &["taskset", "-c", "0,1"];
+const BOTH_CPUS: &str = "0,1";
 /// Only a server that fails takes that long to start its workers.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// CPU time of both workers for a request, as a multiple of what one alone needs. The second figure are its microseconds.
 pub(super) fn two(bench: &Bench<'_>, peer: &Peer, way: &str) -> Result<Measured, String> {
-    let started = bench.start(peer, PINNED)?;
+    let started = bench.start(peer, &bench.prefix())?;
     let one = timed(bench, &started, &["both"], Per::Request)?;
     started.running.terminate()?;
     let started = start_two(bench, peer, way)?;
@@ -41,7 +41,8 @@ pub(super) fn balance(bench: &Bench<'_>, peer: &Peer, way: &str) -> Result<Measu
 
 fn start_two(bench: &Bench<'_>, peer: &Peer, way: &str) -> Result<Started, String> {
     let workers = Some((WORKERS, way));
-    let started = bench.start_as(peer, peers::Options { prefix: BOTH_CPUS, workers, ..peers::Options::default() })?;
+    let started = bench
+        .start_as(peer, peers::Options { prefix: &bench.prefix_on(BOTH_CPUS), workers, ..peers::Options::default() })?;
     for (cpu, worker) in workers_of(started.running.id(), way)?.iter().enumerate() {
         let mut command = Command::new("taskset");
         command.args(["-p", "-c", &cpu.to_string(), worker]);

@@ -3,16 +3,16 @@
 
 use std::fs;
 
+use super::Bench;
 use super::load::{self, Per};
 use super::samples::Measured;
-use super::{Bench, SERVER_CPU};
 use crate::peers::Peer;
 
 /// `batch` requests are sent at a time.
 pub(super) fn sample(bench: &Bench<'_>, peer: &Peer, batch: usize) -> Result<Measured, String> {
     let script = bench.results.join("pipelined.lua");
     fs::write(&script, script_for(batch)).map_err(|error| format!("{}: {error}", script.display()))?;
-    let started = bench.start(peer, &["taskset", "-c", SERVER_CPU])?;
+    let started = bench.start(peer, &bench.prefix())?;
     // wrk takes whole seconds.
     let (duration, url) = (format!("{:.0}s", bench.seconds.ceil()), format!("http://{}/", started.address));
     let script = script.to_string_lossy();
