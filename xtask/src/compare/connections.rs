@@ -52,7 +52,13 @@ pub(super) fn ratio(measured: &Measured, of: &Measured) -> Measured {
         after: second.after,
         other_load: first.other_load.max(second.other_load),
     });
-    Measured { value: measured.value / of.value, rate: Some(measured.value), memory: measured.memory, machine }
+    Measured {
+        value: measured.value / of.value,
+        rate: Some(measured.value),
+        busy: measured.busy,
+        memory: measured.memory,
+        machine,
+    }
 }
 
 #[cfg(test)]

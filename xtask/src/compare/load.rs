@@ -91,6 +91,7 @@ pub(crate) fn measured(line: &str, per: Per) -> Result<Measured, String> {
     Ok(Measured {
         value: server / units / scale,
         rate: Some(units / seconds),
+        busy: Some(server / 1e9 / seconds),
         memory: Some(word(line, "peak_kib")?),
         machine: Some(machine(line)?),
     })
@@ -123,7 +124,13 @@ mod tests {
     #[test]
     fn a_line_gives_cpu_time_for_each_unit() {
         let machine = Machine { before: 77.5, after: 78.5, other_load: 0.15 };
-        let expected = Measured { value: 9.5, rate: Some(100_000.0), memory: Some(2_000.0), machine: Some(machine) };
+        let expected = Measured {
+            value: 9.5,
+            rate: Some(100_000.0),
+            busy: Some(0.95),
+            memory: Some(2_000.0),
+            machine: Some(machine),
+        };
         assert_eq!(measured(LINE, Per::Request), Ok(expected.clone()));
         let expected = Measured { value: 475_000.0, rate: Some(2_000.0), ..expected };
         assert_eq!(measured(LINE, Per::KiB), Ok(expected));

@@ -20,6 +20,7 @@ pub(super) struct Figure {
     pub(super) low: f64,
     pub(super) high: f64,
     rate: Option<f64>,
+    busy: Option<f64>,
     memory: Option<f64>,
     /// Samples of which these are the medians, and samples that were taken.
     used: usize,
@@ -57,6 +58,7 @@ fn figure_of(peer: &str, samples: &[Sample], common: Option<(f64, f64)>) -> Opti
         low: statistics::quantile(&values, 0.25)?,
         high: statistics::quantile(&values, 0.75)?,
         rate: median_of(|sample| sample.measured.rate),
+        busy: median_of(|sample| sample.measured.busy),
         memory: median_of(|sample| sample.measured.memory),
         used: good.len(),
         taken: taken.len(),
@@ -122,9 +124,11 @@ fn table(case: &Case, figures: &[Figure]) -> String {
     let (limit, ours) = (first(is_limit), first(is_ours));
     let ratio = |median: f64, to: Option<f64>| to.map_or("–".to_owned(), |to| format!("{:.2}", median / to));
     let has_rate = !case.rate.is_empty();
+    let has_busy = figures.iter().any(|figure| figure.busy.is_some());
     let has_memory = figures.iter().any(|figure| figure.memory.is_some());
     let mut header = vec!["peer", "version", case.unit, "quartiles", "× raw", "× landspout"];
     header.extend(has_rate.then_some(case.rate));
+    header.extend(has_busy.then_some("busy"));
     header.extend(has_memory.then_some("peak MiB"));
     header.push("samples");
     let mut rows = vec![header.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()];
@@ -136,6 +140,7 @@ fn table(case: &Case, figures: &[Figure]) -> String {
         let mut row = vec![name, one.version.clone(), format!("{}{mark}", figure(one.median)), spread];
         row.extend([ratio(one.median, limit), ratio(one.median, ours)]);
         row.extend(has_rate.then(|| one.rate.map_or("–".to_owned(), figure)));
+        row.extend(has_busy.then(|| one.busy.map_or("–".to_owned(), |share| format!("{:.0} %", share * 100.0))));
         row.extend(has_memory.then(|| one.memory.map_or("–".to_owned(), |kib| figure(kib / 1024.0))));
         row.push(if one.used == one.taken { one.used.to_string() } else { format!("{} of {}", one.used, one.taken) });
         rows.push(row);
@@ -149,9 +154,11 @@ fn table(case: &Case, figures: &[Figure]) -> String {
 /// A number with three digits, or all before the point.
 pub(super) fn figure(value: f64) -> String {
     let decimals = match value.abs() {
+        0.0 => 0,
         x if x >= 99.95 => 0,
         x if x >= 9.995 => 1,
-        _ => 2,
+        x if x >= 0.9995 => 2,
+        _ => 3,
     };
     let text = format!("{value:.decimals$}");
     let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));
@@ -189,7 +196,8 @@ peers are and by which rules they are set up, and how to measure again.
 The main figure is the CPU time that the operating system counts for the server, user code and system calls together, for each
 unit of work. The server has one CPU, the load another; both are busy all the time, or nearly. Each figure is the median
 of samples taken in turn with those of all other peers; less is better. Throughput follows from it where the server is what is
-waited for. `raw` parses nothing and is the practical limit, no peer.
+waited for. `busy` is the share of its CPU that the server used: one that has time to wait pays for being woken, so a lower
+share means that the figure is too high, if anything. `raw` parses nothing and is the practical limit, no peer.
 
 A virtual machine's CPUs are moved by their host, and the same work needs up to a third more CPU time when they share no cache.
 So each sample is taken between two looks at how long a cache line needs from one to the other and back, and only samples of
@@ -243,7 +251,7 @@ mod tests {
 
     fn sample(peer: &str, value: f64, machine: Option<(f64, f64, f64)>) -> Sample {
         let machine = machine.map(|(before, after, other_load)| Machine { before, after, other_load });
-        let measured = Measured { value, rate: Some(1e6 / value), memory: Some(2_048.0), machine };
+        let measured = Measured { value, rate: Some(1e6 / value), busy: Some(0.987), memory: Some(2_048.0), machine };
         let [peer, version, date, commit] = [peer, "1.2", "2026-01-02", "abc"].map(str::to_owned);
         Sample { peer, version, date, commit, measured }
     }
@@ -286,11 +294,11 @@ mod tests {
     fn the_table_has_ratios_to_the_limit_and_to_landspout() {
         let samples = [sample("hyper", 12.0, NEAR), sample("landspout", 8.4, NEAR), sample("raw", 8.0, NEAR)];
         let expected = "\
-| peer | version | CPU µs/request | quartiles | × raw | × landspout | requests/s | peak MiB | samples |
-| --- | --- | --: | --: | --: | --: | --: | --: | --: |
-| raw | 1.2 | 8.00 | – | 1.00 | 0.95 | 125,000 | 2.00 | 1 |
-| **landspout** | 1.2 | 8.40 | – | 1.05 | 1.00 | 119,048 | 2.00 | 1 |
-| hyper | 1.2 | 12.0 | – | 1.50 | 1.43 | 83,333 | 2.00 | 1 |
+| peer | version | CPU µs/request | quartiles | × raw | × landspout | requests/s | busy | peak MiB | samples |
+| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: |
+| raw | 1.2 | 8.00 | – | 1.00 | 0.95 | 125,000 | 99 % | 2.00 | 1 |
+| **landspout** | 1.2 | 8.40 | – | 1.05 | 1.00 | 119,048 | 99 % | 2.00 | 1 |
+| hyper | 1.2 | 12.0 | – | 1.50 | 1.43 | 83,333 | 99 % | 2.00 | 1 |
 ";
         assert_eq!(table(&CASES[0], &figures(&samples)), expected);
         let alone = table(&CASES[0], &figures(&samples[..1]));
@@ -300,8 +308,9 @@ mod tests {
     #[test]
     fn numbers_have_three_digits() {
         let table = [
-            (0.0, "0.00"),
-            (0.1234, "0.12"),
+            (0.0, "0"),
+            (0.1234, "0.123"),
+            (0.9996, "1.00"),
             (9.994, "9.99"),
             (9.996, "10.0"),
             (99.94, "99.9"),

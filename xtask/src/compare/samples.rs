@@ -14,6 +14,8 @@ pub(crate) struct Measured {
     pub(crate) value: f64,
     /// A second figure, as requests per second.
     pub(crate) rate: Option<f64>,
+    /// How much of its CPU the server used, from 0 to 1. One that has time to wait pays for being woken.
+    pub(crate) busy: Option<f64>,
     /// The most memory the server had resident, in KiB.
     pub(crate) memory: Option<f64>,
     /// What is known about the machine meanwhile.
@@ -56,17 +58,20 @@ pub(super) struct Sample {
     pub(super) measured: Measured,
 }
 
-const COLUMNS: &str = "peer\tversion\tdate\tcommit\tvalue\trate\tmemory\tbefore\tafter\tother_load";
+const COLUMNS: &str = "peer\tversion\tdate\tcommit\tvalue\trate\tbusy\tmemory\tbefore\tafter\tother_load";
 
 impl Sample {
     fn line(&self) -> String {
-        let Measured { value, rate, memory, machine } = &self.measured;
+        let Measured { value, rate, busy, memory, machine } = &self.measured;
         let machine = [machine.map(|m| m.before), machine.map(|m| m.after), machine.map(|m| m.other_load)];
         let mut fields =
             [&self.peer, &self.version, &self.date, &self.commit].map(|text| text.replace('\t', " ")).to_vec();
         fields.push(value.to_string());
         fields.extend(
-            [*rate, *memory].into_iter().chain(machine).map(|field| field.map_or("-".to_owned(), |x| x.to_string())),
+            [*rate, *busy, *memory]
+                .into_iter()
+                .chain(machine)
+                .map(|field| field.map_or("-".to_owned(), |x| x.to_string())),
         );
         fields.join("\t")
     }
@@ -75,7 +80,8 @@ impl Sample {
         let fields: Vec<&str> = line.split('\t').collect();
         let [peer, version, date, commit, value, optional @ ..] = fields.as_slice() else { return None };
         let number = |text: &&str| if *text == "-" { Some(None) } else { text.parse::<f64>().ok().map(Some) };
-        let [rate, memory, before, after, other_load] = optional.iter().map(number).collect::<Option<Vec<_>>>()?[..]
+        let [rate, busy, memory, before, after, other_load] =
+            optional.iter().map(number).collect::<Option<Vec<_>>>()?[..]
         else {
             return None;
         };
@@ -83,7 +89,7 @@ impl Sample {
             (Some(before), Some(after), Some(other_load)) => Some(Machine { before, after, other_load }),
             _ => None,
         };
-        let measured = Measured { value: value.parse().ok()?, rate, memory, machine };
+        let measured = Measured { value: value.parse().ok()?, rate, busy, memory, machine };
         let [peer, version, date, commit] = [peer, version, date, commit].map(|text| (*text).to_owned());
         Some(Self { peer, version, date, commit, measured })
     }
@@ -133,7 +139,8 @@ mod tests {
 
     fn sample() -> Sample {
         let machine = Some(Machine { before: 77.1, after: 78.0, other_load: -0.01 });
-        let measured = Measured { value: 8.25, rate: Some(120_000.0), memory: Some(2_000.0), machine };
+        let measured =
+            Measured { value: 8.25, rate: Some(120_000.0), busy: Some(0.99), memory: Some(2_000.0), machine };
         let [peer, version, date, commit] = ["hyper", "hyper 1.2", "2026-01-02", "abc"].map(str::to_owned);
         Sample { peer, version, date, commit, measured }
     }
