@@ -475,6 +475,23 @@ fn what_comes_behind_the_goodbye_is_ignored() {
     }
 }
 
+/// Each is read and put away. That may go on for as long as the peer likes, and nobody else would have a turn.
+#[test]
+fn session_tickets_without_end_are_refused() {
+    run(async {
+        let wires = simulated::wired(10_000_000, StreamOptions::new(), StreamOptions::new());
+        let mut config = server_config();
+        // In short records, since rustls takes little of what a long one holds in pieces.
+        (config.send_tls13_tickets, config.max_fragment_size) = (5_000, Some(128));
+        wires.second.begin_tls(Tls::server(Arc::new(config))).unwrap();
+        wires.second.write(b"at last").unwrap();
+        wires.first.start_tls(client()).await.unwrap();
+        let failure = failure(wires.first.read_bytes(7).await.map(drop));
+        let why = std::error::Error::source(&failure).unwrap().to_string();
+        assert!(why.contains("262144 bytes in a row without data"), "{why}");
+    });
+}
+
 /// Tornado: SSLTest.test_non_ssl_request and test_error_logging: it is dropped at once, with one line and no trace.
 #[test]
 fn rubbish_is_refused_at_once() {

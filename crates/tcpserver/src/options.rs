@@ -106,8 +106,8 @@ impl TcpServerOptions {
     /// counted: [`ConnectionCounts::refused_per_peer`](crate::ConnectionCounts::refused_per_peer).)
     ///
     /// Default, `None` and 0: no limit, as in nginx and HAProxy, since all clients of a proxy or of a large network behind one
-    /// address are one peer; of a proxy that speaks the PROXY protocol, the client that it names is. Browsers open 6 connections to a server; a few times that is a good limit for a server that faces
-    /// its clients.
+    /// address are one peer; of a proxy that speaks the PROXY protocol, the client that it names is. Browsers open 6 connections
+    /// to a server; a few times that is a good limit for a server that faces its clients.
     pub fn max_connections_per_peer(mut self, limit: impl Into<Option<usize>>) -> Self {
         self.max_connections_per_peer = limit.into().filter(|limit| *limit > 0);
         self

@@ -23,6 +23,9 @@ const RECEIVE: usize = 64 * 1024;
 const LONGEST_RECORD: usize = 5 + 16 * 1024 + 2048;
 /// Plaintext encrypted at once: four records.
 const ENCRYPT: usize = 64 * 1024;
+/// What one read may take of the peer's ciphertext without finding a byte for the reader. The peer has many session tickets to
+/// give then, or means to keep this thread busy.
+const FRUITLESS: usize = 256 * 1024;
 /// What is read and dropped at a close, at most.
 const READ_AWAY: usize = 256 * 1024;
 
@@ -66,6 +69,8 @@ pub(crate) struct TlsTransport {
     connection: Connection,
     /// Ciphertext that rustls has not seen yet.
     received: Vec<u8>,
+    /// What this read took since it began, none of it data.
+    fruitless: usize,
     /// This read took all that the transport below had. What an earlier one found is no longer true.
     below_drained: bool,
     /// Plaintext at the front of the next write whose ciphertext is on its way.
@@ -85,6 +90,7 @@ impl TlsTransport {
             below,
             connection,
             received,
+            fruitless: 0,
             below_drained: false,
             encrypted: 0,
             ended: false,
@@ -138,7 +144,7 @@ impl TlsTransport {
     }
 
     fn decrypt(&mut self, mut ciphertext: &[u8], target: &mut [u8]) -> usize {
-        let mut filled = 0;
+        let (mut filled, came) = (0, ciphertext.len());
         // Behind the peer's goodbye rustls takes nothing any more (RFC 8446, section 6.1: it is to be ignored).
         while !ciphertext.is_empty() && self.failure.is_none() && !self.ended {
             let handshaking = self.connection.is_handshaking();
@@ -156,6 +162,11 @@ impl TlsTransport {
             if handshaking && !self.connection.is_handshaking() {
                 break;
             }
+        }
+        self.fruitless += came - ciphertext.len();
+        if self.fruitless > FRUITLESS && filled == 0 && self.failure.is_none() {
+            let problem = format!("{FRUITLESS} bytes in a row without data");
+            self.failure = Some(rustls::Error::General(problem).into());
         }
         if self.failure.is_none() && !self.ended {
             self.received = ciphertext.to_vec();
@@ -246,6 +257,7 @@ impl Transport for TlsTransport {
 
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         self.below_drained = false;
+        self.fruitless = 0;
         loop {
             match self.connection.reader().read(target) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
