@@ -62,9 +62,10 @@ fn steps(crates: &[Manifest]) -> Vec<Step> {
         arguments: words("doc --locked --workspace --no-deps --all-features"),
     });
     // Of the peers only ours, so that it doesn't rot.
-    steps.push(Step::cargo(
-        "clippy --locked --manifest-path benches/peers/landspout/Cargo.toml --target-dir target --all-features -- -D warnings",
-    ));
+    for peer in ["landspout", "landspout-echo"] {
+        let manifest = format!("--locked --manifest-path benches/peers/{peer}/Cargo.toml --target-dir target");
+        steps.push(Step::cargo(&format!("clippy {manifest} --all-features -- -D warnings")));
+    }
     for chore in ["clippy", "test"] {
         let warnings = if chore == "clippy" { " --all-targets -- -D warnings" } else { "" };
         let manifest = "--locked --manifest-path benches/load/Cargo.toml --target-dir target";
