@@ -113,6 +113,11 @@ impl Peer {
             Program::Nginx | Program::Tornado { .. } => None,
         }
     }
+
+    /// How many connections it makes tables for at its start, if it makes any.
+    pub(crate) fn tables(&self) -> Option<usize> {
+        matches!(self.program, Program::Nginx).then_some(nginx::CONNECTIONS)
+    }
 }
 
 /// The peer of that name.

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -58,6 +59,20 @@ impl Held {
         }
         Ok(())
     }
+
+    /// Ends them.
+    ///
+    /// # Errors
+    /// When the server ended one before.
+    pub(crate) fn close(mut self) -> Result<(), Error> {
+        for holder in &mut self.0 {
+            drop(holder.stdin.take());
+            if !holder.wait()?.success() {
+                return Err("the server closed idle connections".into());
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Held {
@@ -88,6 +103,10 @@ pub(crate) fn hold(options: &Options) -> Result<String, Error> {
     }
     println!("{READY}");
     io::copy(&mut io::stdin().lock(), &mut io::sink())?;
+    let closed = held.iter().filter(|socket| !is_open(socket)).count();
+    if closed > 0 {
+        return Err(format!("the server closed {closed} idle connections").into());
+    }
     Ok(format!("connections={}", held.len()))
 }
 
@@ -119,6 +138,11 @@ fn await_answer(socket: &OwnedFd, known: &mut Known) -> Result<(), Error> {
     }
 }
 
+/// Neither its end nor anything else is there.
+fn is_open(socket: &OwnedFd) -> bool {
+    net::recv(socket, &mut [0], RecvFlags::DONTWAIT) == Err(Errno::AGAIN)
+}
+
 /// The server's memory with few connections and with many. It makes no requests besides.
 pub(crate) fn idle(options: &Options, window: &mut Window) -> Result<Totals, Error> {
     let many = options.connections.unwrap_or(MANY).max(FEW + 1);
@@ -131,6 +155,7 @@ pub(crate) fn idle(options: &Options, window: &mut Window) -> Result<Totals, Err
     let full = window.resident()?;
     let totals = Totals { requests: many as u64, ..Totals::default() };
     window.end(&totals)?;
+    held.close()?;
     window.note(&format!("more={} empty_bytes={empty} few_bytes={few} many_bytes={full}", many - FEW));
     Ok(totals)
 }

@@ -57,6 +57,7 @@ pub(crate) fn balance(options: &Options, window: &mut Window) -> Result<Totals, 
     let after = watched(pid)?;
     let totals = Totals { requests: count as u64, ..Totals::default() };
     window.end(&totals)?;
+    held.close()?;
     // What is watched besides, as the listening socket, isn't more afterwards, unless a worker began only now.
     let more = |(name, entries): &(String, usize)| {
         let old = before.iter().find(|(other, _)| other == name).map_or(0, |(_, entries)| *entries);

@@ -104,7 +104,7 @@ pub(crate) fn measured(
     let mut words = window.words.take().unwrap_or_else(|| "requests=0 bytes=0".to_owned());
     words.push_str(&format!(" errors={} peak_kib={}", totals.errors, window.meter.peak()?));
     words.push_str(&window.notes);
-    drop(held);
+    held.close()?;
     if let (Some(before), Some(after)) = (before, look()?) {
         words.push_str(&format!(" state_before={before:.1} state_after={after:.1}"));
     }

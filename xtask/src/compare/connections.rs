@@ -9,14 +9,31 @@ use crate::peers::{self, Peer, Started};
 const WORKERS: usize = 8;
 const ACTIVE: usize = 64;
 
-/// Resident bytes for each connection, after one request each, from 10 connections to 10,000. What a server keeps for
-/// connections since its start counts, too.
+/// Beside few tables, what the others take is seen.
+const FEW_TABLES: usize = 512;
+
+/// Resident bytes for each connection, after one request each, from 10 connections to 10,000; and what a server has for each
+/// connection since its start.
 pub(super) fn idle(bench: &Bench<'_>, peer: &Peer) -> Result<Measured, String> {
-    let started = bench.start(peer, &prefix(bench))?;
-    let (line, _) = load::run(bench, &started, &["idle"])?;
-    started.running.terminate()?;
+    let line = resident(bench, peer, None, &["idle"])?;
     let grown = (word(&line, "many_bytes")? - word(&line, "few_bytes")?) / word(&line, "more")?;
-    Ok(Measured { value: grown, memory: Some(word(&line, "peak_kib")?), ..Measured::default() })
+    let since_start = match peer.tables() {
+        Some(tables) => {
+            let few = resident(bench, peer, Some(FEW_TABLES), &["idle", "--connections", "11"])?;
+            (word(&line, "empty_bytes")? - word(&few, "empty_bytes")?) / (tables - FEW_TABLES) as f64
+        }
+        None => 0.0,
+    };
+    Ok(Measured { value: grown + since_start, memory: Some(word(&line, "peak_kib")?), ..Measured::default() })
+}
+
+/// What the generator tells about the memory of a peer.
+fn resident(bench: &Bench<'_>, peer: &Peer, connections: Option<usize>, words: &[&str]) -> Result<String, String> {
+    let options = peers::Options { prefix: &prefix(bench), connections, ..peers::Options::default() };
+    let started = bench.start_as(peer, options)?;
+    let (line, _) = load::run(bench, &started, words)?;
+    started.running.terminate()?;
+    Ok(line)
 }
 
 /// CPU time for a request when so many connections are open and 64 of them active, as a multiple of what it is without the

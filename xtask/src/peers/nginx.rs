@@ -9,7 +9,7 @@ use super::STREAMED;
 use super::programs::{Options, Started, run};
 
 /// Open at once, a little fewer than a process may have descriptors here.
-const CONNECTIONS: usize = 16_384;
+pub(super) const CONNECTIONS: usize = 16_384;
 
 /// Starts it with what it needs in that directory, behind the words of a prefix.
 pub(super) fn start(
@@ -59,7 +59,7 @@ fn configuration(template: &str, directory: &Path, port: u16, options: &Options<
     // Only root's workers are somebody else's, who might not see the files.
     template
         .replace("@USER@", &std::env::var("USER").unwrap_or_else(|_| "root".to_owned()))
-        .replace("@CONNECTIONS@", &CONNECTIONS.to_string())
+        .replace("@CONNECTIONS@", &options.connections.unwrap_or(CONNECTIONS).to_string())
         .replace("@DIRECTORY@", &directory.to_string_lossy())
         .replace("@PORT@", &port.to_string())
         .replace("@SSL@", ssl)

@@ -21,6 +21,8 @@ pub(crate) struct Options<'a> {
     pub(crate) prefix: &'a [&'a str],
     /// The files of the certificate and its key.
     pub(crate) certificate: Option<(&'a Path, &'a Path)>,
+    /// How many connections there may be, for those that make tables for them at their start. Otherwise as many as are ever needed.
+    pub(crate) connections: Option<usize>,
     /// How many, and whether by `fork` or as `threads`.
     pub(crate) workers: Option<(usize, &'a str)>,
     /// Further flags.
