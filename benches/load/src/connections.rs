@@ -6,17 +6,17 @@
 //! the socket connects again: on the loopback a client does most of the work of TCP, so that it is to have little of its own.
 
 use std::fmt::Display;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, sockopt};
 
 use crate::Error;
 use crate::answers::{Answers, Known};
-use crate::options::Options;
+use crate::options::{Closer, Options};
 use crate::window::{Totals, Window};
 
 /// What every connection does.
@@ -27,8 +27,8 @@ pub(crate) struct Plan {
     pub(crate) request: Vec<u8>,
     /// Its answers.
     pub(crate) batch: u64,
-    /// The server closes after a batch, and a new connection takes the place.
-    pub(crate) closes: bool,
+    /// Connections are closed after a batch, and new ones take the place.
+    pub(crate) closes: Option<Closer>,
     /// Bodies are long: the kernel drops them, so that no copying of ours is waited for.
     pub(crate) discards: bool,
     /// The length of each body.
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// One request at a time, on 64 connections that stay.
     pub(crate) fn new(request: Vec<u8>) -> Self {
-        Self { connections: 64, request, batch: 1, closes: false, discards: false, expected: None }
+        Self { connections: 64, request, batch: 1, closes: None, discards: false, expected: None }
     }
 }
 
@@ -122,6 +122,10 @@ impl Load<'_> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
+        if self.plan.closes == Some(Closer::Client) {
+            // Who closes first can't use its port again for a while: 64 addresses have ports enough.
+            net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 1, index as u8), 0))?;
+        }
         let both = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, &socket, EventData::new_u64(index as u64), both)?;
         let answers = Answers::new(self.plan.expected);
@@ -130,7 +134,7 @@ impl Load<'_> {
         Ok(connection)
     }
 
-    /// Makes a new connection of one that the server closed.
+    /// Makes a new connection of one that was closed.
     fn reconnect(&self, connection: &mut Connection) -> Result<(), Errno> {
         net::connect_unspec(&connection.socket)?;
         self.begin(connection)?;
@@ -193,10 +197,12 @@ impl Load<'_> {
             self.totals.bytes += found.bytes;
             let left = connection.unanswered.checked_sub(found.answers);
             connection.unanswered = left.ok_or("more answers than requests")?;
-            if connection.unanswered == 0 && !self.plan.closes {
+            if connection.unanswered == 0 && self.plan.closes.is_none() {
                 connection.sent = 0;
                 connection.unanswered = self.plan.batch;
                 send(self.plan, connection).map_err(|error| error.to_string())?;
+            } else if connection.unanswered == 0 && self.plan.closes == Some(Closer::Client) && !ending {
+                net::shutdown(&connection.socket, Shutdown::Write).map_err(|error| error.to_string())?;
             }
             if received < room {
                 return if ending { self.ended(connection) } else { Ok(Next::Wait) };
@@ -205,7 +211,7 @@ impl Load<'_> {
     }
 
     fn ended(&self, connection: &Connection) -> Result<Next, String> {
-        let whole = self.plan.closes && connection.unanswered == 0 && connection.answers.is_between();
+        let whole = self.plan.closes.is_some() && connection.unanswered == 0 && connection.answers.is_between();
         if whole { Ok(Next::Reconnect) } else { Err("the server closed the connection".to_owned()) }
     }
 

@@ -42,7 +42,11 @@ pub(crate) fn churn(options: &Options, window: &mut Window) -> Result<Totals, Er
     let mut request = get(options);
     request.truncate(request.len() - 2);
     request.extend_from_slice(b"Connection: close\r\n\r\n");
-    connections::drive(options, &Plan { closes: true, expected: Some(HELLO), ..Plan::new(request) }, window)
+    connections::drive(
+        options,
+        &Plan { closes: Some(options.closer), expected: Some(HELLO), ..Plan::new(request) },
+        window,
+    )
 }
 
 pub(crate) fn post(options: &Options, window: &mut Window) -> Result<Totals, Error> {

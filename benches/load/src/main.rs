@@ -34,7 +34,7 @@ type Kind = (&'static str, &'static str, fn(&Options, &mut Window) -> Result<Tot
 const KINDS: &[Kind] = &[
     ("keepalive", "GET / again and again on the same connections", http::keepalive),
     ("pipelined", "the same, --batch requests at a time", http::pipelined),
-    ("churn", "GET / with `Connection: close`, a connection for each; the server closes", http::churn),
+    ("churn", "GET / with `Connection: close`, a connection for each", http::churn),
     ("post", "POST /echo with 16 KiB that have a Content-Length, and come back", http::post),
     ("post-chunked", "the same in four chunks", http::post_chunked),
     ("stream", "GET /stream/1073741824; its bytes are counted", http::stream),
@@ -69,6 +69,7 @@ usage: landspout-load KIND --port N [OPTION..]
   --source ADDRESS     where they come from (hold; default 127.0.0.1)
   --workers N          of the server (balance; default 1)
   --batch N            requests that are sent together (pipelined; default 16)
+  --closer WHO         server, or client (churn; default server)
   --headers WHICH      short, or a browser's (default short)
   --warm-up S          seconds before those that count (default 0.3)
   --seconds S          seconds that count (default 1)

@@ -22,6 +22,7 @@ pub(crate) struct Options {
     pub(crate) workers: usize,
     pub(crate) batch: usize,
     pub(crate) headers: Headers,
+    pub(crate) closer: Closer,
     pub(crate) warm_up: Duration,
     pub(crate) seconds: Duration,
     /// What follows `--`.
@@ -33,6 +34,15 @@ pub(crate) struct Options {
 pub(crate) enum Headers {
     Short,
     Browser,
+}
+
+/// Who closes a connection behind its only answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closer {
+    /// It is asked to.
+    Server,
+    /// For servers that don't when they are asked to. The server is told by one more read.
+    Client,
 }
 
 impl Options {
@@ -48,6 +58,7 @@ impl Options {
             workers: 1,
             batch: 16,
             headers: Headers::Short,
+            closer: Closer::Server,
             warm_up: Duration::from_millis(300),
             seconds: Duration::from_secs(1),
             command: Vec::new(),
@@ -69,6 +80,7 @@ impl Options {
                 "--source" => options.source = number(flag, value)?,
                 "--workers" => options.workers = positive(flag, value)?,
                 "--batch" => options.batch = positive(flag, value)?,
+                "--closer" => options.closer = Closer::named(value)?,
                 "--headers" => options.headers = Headers::named(value)?,
                 "--warm-up" => options.warm_up = seconds(flag, value)?,
                 "--seconds" => options.seconds = seconds(flag, value)?,
@@ -81,6 +93,16 @@ impl Options {
     pub(crate) fn address(&self) -> Result<SocketAddrV4, Error> {
         let port = self.port.ok_or("--port is missing")?;
         Ok(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+    }
+}
+
+impl Closer {
+    fn named(name: &str) -> Result<Self, Error> {
+        match name {
+            "server" => Ok(Self::Server),
+            "client" => Ok(Self::Client),
+            _ => Err(format!("--closer: server or client, not {name:?}").into()),
+        }
     }
 }
 
