@@ -27,6 +27,7 @@ const STREAM: usize = STREAMED[0] as usize;
 /// Builds and checks these, and prints a row for each.
 pub(super) fn check(root: &Path, peers: &[&Peer]) -> Result<(), String> {
     for peer in peers {
+        println!("peers: building {}", peer.name);
         build(root, peer)?;
     }
     println!("| peer | version | answer to GET / | fields beyond the contract | lacks |\n|---|---|---|---|---|");
