@@ -80,7 +80,7 @@ fn head_encode(criterion: &mut Criterion) {
         bencher.iter(|| {
             out.clear();
             let mut encoder = ResponseEncoder::new(&Method::GET, Version::HTTP_11, true);
-            let written = encoder.response_with(&mut heads, &ok, black_box(&CONSTANT), BODY, DATE, &mut out);
+            let written = encoder.response_with(&mut heads, &ok, black_box(&CONSTANT), BODY, &mut out);
             written.expect("a good response");
             black_box(&out);
         });

@@ -4,13 +4,15 @@ use std::rc::Rc;
 
 use landspout_httputil::HttpHeaders;
 
+use crate::encoder::ResponseEncoder;
 use crate::error::DecodeError;
 use crate::event::{Decoded, Event, RequestHead};
 use crate::first_sight;
-use crate::framing::{KnownHost, RequestFraming};
-use crate::head::{self, Parsed};
+use crate::framing::{BodyLength, KnownHost, RequestFraming};
+use crate::head;
 use crate::limits::Limits;
 use crate::message::{Messages, State};
+use crate::request_line::TargetForm;
 use crate::scan::Block;
 
 /// Reads the requests of one connection: bytes in, [`Event`]s out.
@@ -40,6 +42,9 @@ use crate::scan::Block;
 pub struct RequestDecoder {
     messages: Messages,
     host: KnownHost,
+    /// What the last head says, beside what is in the storage.
+    target: TargetForm,
+    framing: RequestFraming,
     /// A head as short as this can't have a line that is too long: it takes the fast path.
     short_head: usize,
     /// The one empty line before a request was skipped.
@@ -54,6 +59,8 @@ impl RequestDecoder {
             short_head: limits.max_header_size.min(limits.max_start_line).min(limits.max_header_line),
             messages: Messages::new(limits),
             host: KnownHost::default(),
+            target: TargetForm::Origin,
+            framing: RequestFraming::default(),
             empty_line_skipped: false,
         }
     }
@@ -77,14 +84,58 @@ impl RequestDecoder {
     /// [`DecodeError`]. It is final: every later call gives the same one.
     #[inline]
     pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
-        let result = match self.messages.state {
-            State::Head => self.decode_head(input),
-            _ => self.messages.decode_body(input),
-        };
-        if let Err(error) = &result {
-            self.messages.fail(error);
+        if matches!(self.messages.state, State::Head) {
+            if let Some((consumed, complete)) = self.decode_head(input) {
+                return Ok(Decoded { consumed, event: complete.then(|| Event::Head(self.head())) });
+            }
         }
-        result
+        self.messages.decode_body(input).inspect_err(|error| self.messages.fail(error))
+    }
+
+    /// [`decode`](Self::decode) where a head is due, in two steps: how much was consumed, and whether that completed one, which
+    /// [`head`](Self::head) gives then. `None`: it is faulty, and `decode` says why. Nothing is moved this way, which is much of the
+    /// work on a small head. Where none is due, nothing happens.
+    #[inline(always)]
+    pub fn decode_head(&mut self, input: &[u8]) -> Option<(usize, bool)> {
+        if !matches!(self.messages.state, State::Head) {
+            return Some((0, false));
+        }
+        // As after every request that came alone.
+        let Some(first) = input.first() else { return Some((0, false)) };
+        // First sight of a head: usually all of it is there.
+        if *first > b'\r' && !self.messages.head_begun {
+            let short = &input[..input.len().min(self.short_head)];
+            let max = self.messages.limits.max_headers;
+            let (storage, hosts) = (&mut self.messages.storage, &mut self.host);
+            if let Some(len) = first_sight::read(short, max, storage, hosts, &mut self.framing) {
+                self.target = TargetForm::Origin;
+                self.begin();
+                return Some((len, true));
+            }
+        }
+        self.decode_head_slowly(input).inspect_err(|error| self.messages.fail(error)).ok()
+    }
+
+    /// An encoder for the responses to the current message.
+    #[inline(always)]
+    pub fn response_encoder(&self) -> ResponseEncoder {
+        let (method, version) = self.messages.storage.request_line();
+        ResponseEncoder::to(method, version, self.framing.keep_alive, self.framing.upgrade)
+    }
+
+    /// The head of the current message. Before there is one, it is an empty one.
+    #[inline]
+    pub fn head(&self) -> RequestHead {
+        let RequestFraming { body, keep_alive, expect_continue, upgrade } = self.framing;
+        RequestHead {
+            start_line: self.messages.storage.request_start_line(),
+            headers: self.messages.storage.clone(),
+            target: self.target,
+            body,
+            keep_alive,
+            expect_continue,
+            upgrade,
+        }
     }
 
     /// The input ended. `Ok`: between messages, or after the last byte of one, whose [`Event::End`] may still be due.
@@ -148,42 +199,20 @@ impl RequestDecoder {
         &self.messages.limits
     }
 
-    #[inline]
-    fn decode_head(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
-        // First sight of a head: usually all of it is there.
-        if !self.messages.head_begun && matches!(input.first(), Some(byte) if *byte > b'\r') {
-            let max = self.messages.limits.max_headers;
-            let (storage, host) = (&mut self.messages.storage, &mut self.host);
-            if let Some(parsed) = first_sight::read(input, self.short_head, max, storage, host) {
-                return Ok(self.begin(0, parsed?));
-            }
-        }
-        self.decode_head_slowly(input)
-    }
-
-    /// Begins the message whose head, `skipped` bytes behind the start of the input, is in the storage.
+    /// Begins the message whose head was read.
     #[inline(always)]
-    fn begin(&mut self, skipped: usize, parsed: Parsed) -> Decoded {
-        let RequestFraming { body, keep_alive, expect_continue, upgrade } = parsed.framing;
-        let messages = &mut self.messages;
-        messages.keep_alive = keep_alive;
-        messages.state = State::of_body(body);
+    fn begin(&mut self) {
+        self.messages.keep_alive = self.framing.keep_alive;
+        self.messages.state = State::End;
+        if self.framing.body != BodyLength::None {
+            self.messages.state = State::of_body(self.framing.body);
+        }
         self.empty_line_skipped = false;
-        let head = RequestHead {
-            start_line: messages.storage.request_start_line(),
-            headers: messages.storage.clone(),
-            target: parsed.target,
-            body,
-            keep_alive,
-            expect_continue,
-            upgrade,
-        };
-        Decoded { consumed: skipped + parsed.len, event: Some(Event::Head(head)) }
     }
 
     /// A head that is not complete, not right, or not short.
     #[cold]
-    fn decode_head_slowly(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
+    fn decode_head_slowly(&mut self, input: &[u8]) -> Result<(usize, bool), DecodeError> {
         let messages = &mut self.messages;
         let mut skipped = 0;
         if messages.scan.is_fresh() && !self.empty_line_skipped {
@@ -197,20 +226,21 @@ impl RequestDecoder {
                 }
                 [b'\r'] => {
                     messages.head_begun = true;
-                    return Ok(Decoded { consumed: 0, event: None });
+                    return Ok((0, false));
                 }
                 _ => {}
             }
         }
         let input = &input[skipped..];
-        let more = Decoded { consumed: skipped, event: None };
         if input.is_empty() {
-            return Ok(more);
+            return Ok((skipped, false));
         }
-        let Some(len) = messages.scan_head(input, Block::Request)? else { return Ok(more) };
+        let Some(len) = messages.scan_head(input, Block::Request)? else { return Ok((skipped, false)) };
         let max_headers = messages.limits.max_headers;
-        let parsed = head::parse_scanned_request(&input[..len], max_headers, &mut messages.storage, &mut self.host)?;
-        Ok(self.begin(skipped, parsed))
+        let storage = &mut messages.storage;
+        (self.target, self.framing) = head::parse_scanned_request(&input[..len], max_headers, storage, &mut self.host)?;
+        self.begin();
+        Ok((skipped + len, true))
     }
 }
 

@@ -52,22 +52,25 @@ impl ResponseEncoder {
     /// and server are concerned.
     #[inline]
     pub fn new(method: &Method, version: Version, keep_alive: bool) -> Self {
-        Self {
-            to: ResponseTo { method: MethodKind::from(method), http11: version >= Version::HTTP_11 },
-            keep_alive,
-            unread: false,
-            upgrade_offered: false,
-            tunnel: false,
-            state: Writing::Idle,
-        }
+        Self::to(method, version, keep_alive, false)
     }
 
     /// For responses to this request.
     #[inline]
     pub fn for_request(head: &RequestHead) -> Self {
-        let mut encoder = Self::new(head.start_line.method(), head.start_line.version(), head.keep_alive);
-        encoder.upgrade_offered = head.upgrade;
-        encoder
+        Self::to(head.start_line.method(), head.start_line.version(), head.keep_alive, head.upgrade)
+    }
+
+    #[inline(always)]
+    pub(crate) fn to(method: &Method, version: Version, keep_alive: bool, upgrade_offered: bool) -> Self {
+        Self {
+            to: ResponseTo { method: MethodKind::from(method), http11: version >= Version::HTTP_11 },
+            keep_alive,
+            unread: false,
+            upgrade_offered,
+            tunnel: false,
+            state: Writing::Idle,
+        }
     }
 
     /// For the response to something that is no proper request, after which the connection is closed.
@@ -160,7 +163,7 @@ impl ResponseEncoder {
         self.render(start_line, headers, body, date, out).map(|_| ())
     }
 
-    /// As [`response`](Self::response), with constant heads taken from `heads`, or kept there.
+    /// As [`response`](Self::response), with the date of `heads`, and with constant heads taken from there, or kept there.
     ///
     /// # Errors
     /// As [`response`](Self::response).
@@ -171,37 +174,48 @@ impl ResponseEncoder {
         start_line: &ResponseStartLine,
         headers: &HttpHeaders,
         body: &[u8],
-        date: &[u8; 29],
         out: &mut Vec<u8>,
     ) -> Result<(), HttpOutputError> {
-        let Some(key) = Key::of(start_line, headers) else {
-            return self.response(start_line, headers, body, date, out);
-        };
-        let usual = self.has_nothing_to_say(start_line.code) && !self.head_sent();
-        if usual && heads.append(key, date, body.len(), out) {
-            out.extend_from_slice(body);
-            self.state = Writing::Done;
+        if self.kept_response(heads, start_line, headers, body, out) {
             return Ok(());
         }
-        self.render_and_keep(heads, key, start_line, headers, body, date, out)
+        self.render_and_keep(heads, start_line, headers, body, out)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "those of `response_with`")]
+    /// The part of [`response_with`](Self::response_with) that is done if the head is among `heads`. False: it isn't, or there is more
+    /// to say; nothing was done then.
+    #[inline(always)]
+    pub fn kept_response(
+        &mut self,
+        heads: &mut RenderedHeads,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(key) = Key::of(start_line, headers) else { return false };
+        let usual = self.has_nothing_to_say(start_line.code) && !self.head_sent();
+        if !usual || !heads.append(key, body.len(), out) {
+            return false;
+        }
+        out.extend_from_slice(body);
+        self.state = Writing::Done;
+        true
+    }
+
     #[cold]
     fn render_and_keep(
         &mut self,
         heads: &mut RenderedHeads,
-        key: Key,
         start_line: &ResponseStartLine,
         headers: &HttpHeaders,
         body: &[u8],
-        date: &[u8; 29],
         out: &mut Vec<u8>,
     ) -> Result<(), HttpOutputError> {
         let start = out.len();
-        if let Some(number_at) = self.render(start_line, headers, body, date, out)? {
-            let head = &out[start..out.len() - body.len()];
-            heads.keep(key, date, head, number_at - start, body.len());
+        let number_at = self.render(start_line, headers, body, heads.date(), out)?;
+        if let (Some(key), Some(number_at)) = (Key::of(start_line, headers), number_at) {
+            heads.keep(key, &out[start..out.len() - body.len()], number_at - start, body.len());
         }
         Ok(())
     }

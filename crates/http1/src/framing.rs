@@ -38,41 +38,32 @@ const KINDS: usize = Kind::Other as usize;
 
 const HOST: u8 = 1 << Kind::Host as u8;
 
-/// The kinds that have a say in framing and keep-alive: a request without them takes a short cut.
-const RARE: u8 = 1 << Kind::Expect as u8
-    | 1 << Kind::Connection as u8
+/// The kinds that have a say in framing and keep-alive.
+const RARE: u8 = 1 << Kind::Connection as u8
+    | 1 << Kind::Expect as u8
     | 1 << Kind::ContentLength as u8
     | 1 << Kind::TransferEncoding as u8;
 
-/// Which of them `name`, a token, is. The length decides mostly.
-#[inline]
+/// Which of them `name`, a token, is. Length and first letter decide mostly.
+#[inline(always)]
 pub(crate) fn kind(name: &[u8]) -> Kind {
-    const LENGTHS: u32 = 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 14 | 1 << 17;
-    match name.len() {
-        // In every request, and usually first.
-        4 if is(name, b"host") => Kind::Host,
-        len if len < 32 && LENGTHS >> len & 1 != 0 => kind_by_length(name),
+    let Some(first) = name.first() else { return Kind::Other };
+    match (name.len(), first | 0x20) {
+        (4, b'h') if is(name, b"host") => Kind::Host,
+        (4, b'd') if is(name, b"date") => Kind::Date,
+        (6, b'e') if is(name, b"expect") => Kind::Expect,
+        (7, b'u') if is(name, b"upgrade") => Kind::Upgrade,
+        (10, b'c') if is(name, b"connection") => Kind::Connection,
+        (14, b'c') if is(name, b"content-length") => Kind::ContentLength,
+        (17, b't') if is(name, b"transfer-encoding") => Kind::TransferEncoding,
         _ => Kind::Other,
     }
 }
 
-#[inline(never)]
-fn kind_by_length(name: &[u8]) -> Kind {
-    match name.len() {
-        4 if is(name, b"date") => Kind::Date,
-        6 if is(name, b"expect") => Kind::Expect,
-        7 if is(name, b"upgrade") => Kind::Upgrade,
-        10 if is(name, b"connection") => Kind::Connection,
-        14 if is(name, b"content-length") => Kind::ContentLength,
-        17 if is(name, b"transfer-encoding") => Kind::TransferEncoding,
-        _ => Kind::Other,
-    }
-}
-
-/// Compares a token with a lower-case name of letters and hyphens. Setting bit 5 makes letters lower-case and keeps the
-/// hyphen; what else it turns into these are no token characters. Without branches, so that it becomes a few wide
+/// Compares bytes without control characters with a lower-case name of letters and hyphens. Setting bit 5 makes letters lower-case
+/// and keeps the hyphen; what else it turns into these are control characters. Without branches, so that it becomes a few wide
 /// instructions.
-#[inline]
+#[inline(always)]
 fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
     let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
     let mut difference = 0;
@@ -108,9 +99,21 @@ impl RequestFraming {
     /// Of a request that says nothing: no body (RFC 9112, section 6.3, rule 7), and the version decides about the connection
     /// (section 9.3).
     #[inline]
-    fn silent(http11: bool) -> Self {
+    pub(crate) fn silent(http11: bool) -> Self {
         Self { body: BodyLength::None, keep_alive: http11, expect_continue: false, upgrade: false }
     }
+}
+
+impl Default for RequestFraming {
+    fn default() -> Self {
+        Self::silent(true)
+    }
+}
+
+/// Whether a field of a request with HTTP/1.1 tells nothing: `Connection: keep-alive`, which browsers send all the same.
+#[inline(always)]
+pub(crate) fn goes_without_saying(kind: Kind, value: &[u8]) -> bool {
+    kind == Kind::Connection && is(value, b"keep-alive")
 }
 
 impl FramingFields {
@@ -144,36 +147,30 @@ impl FramingFields {
         self.seen & 1 << kind as u8 != 0
     }
 
-    /// The decisions. `host` gives the value of a `Host` that occurs once, `field` a field by its number, of which there are
-    /// `count`.
+    /// Whether nothing was seen that has a say in framing and keep-alive.
     #[inline]
-    pub(crate) fn conclude<'a>(
-        &self,
-        method: &[u8],
-        http11: bool,
-        count: usize,
-        host: impl FnOnce() -> &'a [u8],
-        field: impl Fn(usize) -> (&'a [u8], &'a [u8]),
-        hosts: &mut KnownHost,
-    ) -> Result<RequestFraming, DecodeError> {
-        // RFC 9112, section 3.2: one `Host` and a valid one; none only in HTTP/1.0.
-        if self.seen & HOST == 0 {
-            if http11 {
-                return Err(DecodeError::MissingHost);
-            }
-        } else if self.repeated & HOST != 0 {
-            return Err(DecodeError::MultipleHosts);
-        } else {
-            hosts.check(host())?;
-        }
-        if self.seen & RARE == 0 {
-            return Ok(RequestFraming::silent(http11));
-        }
-        self.conclude_rare(method, http11, count, field)
+    pub(crate) fn is_silent(&self) -> bool {
+        self.seen & RARE == 0
     }
 
+    /// RFC 9112, section 3.2: one `Host` and a valid one; none only in HTTP/1.0. `host` gives the value of one that occurs once.
+    pub(crate) fn check_host<'a>(
+        &self,
+        http11: bool,
+        host: impl FnOnce() -> &'a [u8],
+        hosts: &mut KnownHost,
+    ) -> Result<(), DecodeError> {
+        match self.has(Kind::Host) {
+            false if http11 => Err(DecodeError::MissingHost),
+            false => Ok(()),
+            true if self.repeated & HOST != 0 => Err(DecodeError::MultipleHosts),
+            true => hosts.check(host()),
+        }
+    }
+
+    /// The decisions about message and connection. `field` gives a field by its number, of which there are `count`.
     #[inline(never)]
-    fn conclude_rare<'a>(
+    pub(crate) fn conclude<'a>(
         &self,
         method: &[u8],
         http11: bool,
@@ -275,8 +272,8 @@ pub(crate) struct KnownHost {
 }
 
 impl KnownHost {
-    #[inline]
-    fn check(&mut self, host: &[u8]) -> Result<(), DecodeError> {
+    #[inline(always)]
+    pub(crate) fn check(&mut self, host: &[u8]) -> Result<(), DecodeError> {
         let is_known = match (host.first_chunk::<8>(), host.last_chunk::<8>()) {
             // Both ends, which may overlap, as numbers: most hosts are that long, and a call would cost more.
             (Some(first), Some(last)) if host.len() <= 16 => {

@@ -20,14 +20,6 @@ use crate::status_line;
 /// As many fields as the default limit allows.
 const ON_STACK: usize = 100;
 
-/// What the head at the start of an input says. The rest is in the storage.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Parsed {
-    pub(crate) len: usize,
-    pub(crate) target: TargetForm,
-    pub(crate) framing: RequestFraming,
-}
-
 /// Stores a head that `scan.rs` found complete and well formed.
 #[cold]
 pub(crate) fn parse_scanned_request(
@@ -35,7 +27,7 @@ pub(crate) fn parse_scanned_request(
     max_headers: usize,
     storage: &mut HttpHeaders,
     hosts: &mut KnownHost,
-) -> Result<Parsed, DecodeError> {
+) -> Result<(TargetForm, RequestFraming), DecodeError> {
     #[cfg(test)]
     crate::decoder::count::PARSED.with(|n| n.set(n.get() + 1));
     // Neither falls back: the scan has seen to that.
@@ -52,7 +44,7 @@ fn store_request(
     fields: &[Header<'_>],
     storage: &mut HttpHeaders,
     hosts: &mut KnownHost,
-) -> Result<Parsed, DecodeError> {
+) -> Result<(TargetForm, RequestFraming), DecodeError> {
     let authority = if line.form == TargetForm::Absolute { line.authority(head) } else { None };
     let mut seen = FramingFields::default();
     let mut index = storage.reset(head);
@@ -67,13 +59,14 @@ fn store_request(
     }
     let method = line.method(head);
     let host = || fields[seen.first(Kind::Host)].value;
-    let framing = seen.conclude(method, line.http11, fields.len(), host, |n| bytes_of(&fields[n]), hosts)?;
+    seen.check_host(line.http11, host, hosts)?;
+    let framing = seen.conclude(method, line.http11, fields.len(), |n| bytes_of(&fields[n]))?;
     index.set_request_line(method_of(method), line.target(), line.version());
     if let (Some(authority), false) = (authority, seen.has(Kind::Host)) {
         // HTTP/1.0 without `Host`: the target has one all the same. It was checked, so this can't fail.
         let _ = storage.add("Host", &head[authority]);
     }
-    Ok(Parsed { len: head.len(), target: line.form, framing })
+    Ok((line.form, framing))
 }
 
 /// Stores a response's head that `scan.rs` found complete and well formed. It answers a request with that method, which offered
@@ -102,14 +95,19 @@ pub(crate) fn parse_scanned_response(
 }
 
 /// A method that was checked to be a token, so that nothing falls back.
-#[inline]
+#[inline(always)]
 pub(crate) fn method_of(method: &[u8]) -> Method {
     // Arrays are compared as a whole, slices byte by byte.
     match (method.len(), method.first_chunk(), method.first_chunk()) {
         (3, Some(b"GET"), _) => Method::GET,
         (4, _, Some(b"POST")) => Method::POST,
-        _ => Method::from_bytes(method).unwrap_or_default(),
+        _ => other_method(method),
     }
+}
+
+#[inline(never)]
+fn other_method(method: &[u8]) -> Method {
+    Method::from_bytes(method).unwrap_or_default()
 }
 
 /// Reads a trailer section that `scan.rs` found complete and well formed, and not empty.

@@ -157,6 +157,7 @@ mod request_line;
 mod response_decoder;
 mod scan;
 mod status_line;
+mod words;
 mod writing;
 
 pub use decoder::RequestDecoder;

@@ -65,7 +65,7 @@ pub(crate) enum State {
 
 impl State {
     /// Behind a head that announces such a body.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn of_body(body: BodyLength) -> Self {
         match body {
             BodyLength::None | BodyLength::Fixed(0) => Self::End,
@@ -108,15 +108,13 @@ impl Messages {
     /// Gets ready for the next message's head. `false`: none follows, or the one before isn't over.
     #[inline]
     pub(crate) fn start_next(&mut self) -> bool {
-        if matches!(self.state, State::Done | State::End) {
+        // Behind a head without a body, and behind any other message.
+        if matches!(self.state, State::End) || matches!(self.state, State::Done) {
             self.state = if self.keep_alive { State::Head } else { State::Closed };
             self.max_body_size = self.limits.max_body_size;
             return self.keep_alive;
         }
-        match self.state {
-            State::Head => !self.head_begun,
-            _ => false,
-        }
+        matches!(self.state, State::Head) && !self.head_begun
     }
 
     /// Looks for the end of a head. Its length, once all of it is there.

@@ -1,8 +1,8 @@
 //! Heads that are sent again and again, kept as bytes.
 //!
 //! Rules: only what can't change is kept: constant fields (`HttpHeaders::from_static`), a status with its usual reason, and
-//! the date, which is good for a second. A head is found by where its fields are, not by what they say, so that looking
-//! costs next to nothing.
+//! the date, with which all heads go that were kept with the one before. A head is found by where its fields are, not by what they
+//! say, so that looking costs next to nothing.
 
 use landspout_httputil::{HttpHeaders, ResponseStartLine, StatusCode};
 
@@ -16,15 +16,15 @@ const MAX_SIZE: usize = 1024;
 /// The constant part of responses' heads: status line, the application's constant fields, and the date.
 ///
 /// A server has one for all its connections: see [`ResponseEncoder::response_with`](crate::ResponseEncoder::response_with).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RenderedHeads {
     places: [Option<Rendered>; PLACES],
+    date: [u8; 29],
 }
 
 #[derive(Debug)]
 struct Rendered {
     key: Key,
-    date: [u8; 29],
     /// The head with this `Content-Length`, blank line and all.
     length: usize,
     bytes: Vec<u8>,
@@ -60,16 +60,29 @@ impl Key {
 }
 
 impl RenderedHeads {
-    /// None yet.
+    /// None yet, and the date is `Thu, 01 Jan 1970 00:00:00 GMT`.
     pub fn new() -> Self {
-        Self::default()
+        Self { places: Default::default(), date: *b"Thu, 01 Jan 1970 00:00:00 GMT" }
+    }
+
+    /// The value of the `Date` field (RFC 9110, section 5.6.7: IMF-fixdate) of all heads from now on.
+    pub fn set_date(&mut self, date: &[u8; 29]) {
+        if self.date != *date {
+            *self = Self { places: Default::default(), date: *date };
+        }
+    }
+
+    /// The date that was set last.
+    #[inline]
+    pub fn date(&self) -> &[u8; 29] {
+        &self.date
     }
 
     /// Appends the head of a response with that much of a body. False: it is not here.
     #[inline]
-    pub(crate) fn append(&mut self, key: Key, date: &[u8; 29], length: usize, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn append(&mut self, key: Key, length: usize, out: &mut Vec<u8>) -> bool {
         let Some(rendered) = &mut self.places[key.place()] else { return false };
-        if !rendered.key.is(key) || rendered.date != *date {
+        if !rendered.key.is(key) {
             return false;
         }
         if rendered.length != length {
@@ -79,15 +92,21 @@ impl RenderedHeads {
         true
     }
 
-    /// Keeps a head whose number begins at `number_at`.
-    pub(crate) fn keep(&mut self, key: Key, date: &[u8; 29], head: &[u8], number_at: usize, length: usize) {
+    /// Keeps a head with the date that is set, whose number begins at `number_at`.
+    pub(crate) fn keep(&mut self, key: Key, head: &[u8], number_at: usize, length: usize) {
         if head.len() > MAX_SIZE {
             return;
         }
         let mut bytes = self.places[key.place()].take().map(|rendered| rendered.bytes).unwrap_or_default();
         bytes.clear();
         bytes.extend_from_slice(head);
-        self.places[key.place()] = Some(Rendered { key, date: *date, length, bytes, number_at });
+        self.places[key.place()] = Some(Rendered { key, length, bytes, number_at });
+    }
+}
+
+impl Default for RenderedHeads {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

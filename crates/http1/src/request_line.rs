@@ -10,6 +10,7 @@ use std::ops::Range;
 use landspout_httputil::{Version, is_token, is_valid_host};
 
 use crate::error::{DecodeError, shortened};
+use crate::words::target_len;
 
 /// The form of a request's target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub(crate) fn parse(input: &[u8]) -> Option<RequestLine> {
     // Arrays are compared as a whole, slice patterns byte by byte.
     let method_end = if input.first_chunk() == Some(b"GET ") { 3 } else { method_end(input)? };
     let rest = &input[method_end + 1..];
-    let target_len = rest.iter().position(|byte| !IN_TARGET[*byte as usize])?;
+    let target_len = target_len(rest);
     let (target, rest) = rest.split_at(target_len);
     let version = rest.first_chunk()?;
     let http11 = version == b" HTTP/1.1\r\n" || is_other_version(version)?;
@@ -81,7 +82,8 @@ pub(crate) fn parse(input: &[u8]) -> Option<RequestLine> {
         _ => classify(&input[..method_end], target)?,
     };
     Some(RequestLine {
-        method_end: u32::try_from(method_end).ok()?,
+        // Shorter than the target's end.
+        method_end: method_end as u32,
         target_end: u32::try_from(method_end + 1 + target_len).ok()?,
         form,
         http11,
@@ -153,17 +155,6 @@ fn absolute(target: &[u8]) -> Option<Range<usize>> {
     let end = target[start..].iter().position(|byte| matches!(byte, b'/' | b'?')).map_or(target.len(), |n| start + n);
     is_valid_host(&target[start..end]).then_some(start..end)
 }
-
-/// Visible ASCII without `#`.
-static IN_TARGET: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0x21;
-    while byte <= 0x7E {
-        table[byte] = byte != b'#' as usize;
-        byte += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {

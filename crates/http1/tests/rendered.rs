@@ -57,7 +57,8 @@ fn a_kept_head_is_the_one_that_would_be_composed() {
                         encoder.response(&line, headers, body.as_bytes(), date, out)
                     });
                     let kept = outcome(&method, version, keep_alive, |encoder, out| {
-                        encoder.response_with(&mut heads, &line, headers, body.as_bytes(), date, out)
+                        heads.set_date(date);
+                        encoder.response_with(&mut heads, &line, headers, body.as_bytes(), out)
                     });
                     assert_eq!(
                         kept,
@@ -82,7 +83,7 @@ fn a_reason_of_its_own_and_fields_made_at_run_time_are_composed_afresh() {
     changed.set("Content-Type", "text/csv").unwrap();
     let mut head = |line: &ResponseStartLine, headers: &HttpHeaders| {
         let (result, out, ..) = outcome(&Method::GET, Version::HTTP_11, true, |encoder, out| {
-            encoder.response_with(&mut heads, line, headers, b"", DATES[0], out)
+            encoder.response_with(&mut heads, line, headers, b"", out)
         });
         result.unwrap();
         String::from_utf8(out).unwrap().lines().take(2).collect::<Vec<_>>().join("|")
@@ -101,9 +102,9 @@ fn a_second_response_is_refused_although_its_head_is_kept() {
     let mut out = Vec::new();
     for _ in 0..2 {
         let mut encoder = ResponseEncoder::new(&Method::GET, Version::HTTP_11, true);
-        encoder.response_with(&mut heads, &line, &FIELDS[1], b"one", DATES[0], &mut out).unwrap();
+        encoder.response_with(&mut heads, &line, &FIELDS[1], b"one", &mut out).unwrap();
         let len = out.len();
-        let again = encoder.response_with(&mut heads, &line, &FIELDS[1], b"two", DATES[0], &mut out);
+        let again = encoder.response_with(&mut heads, &line, &FIELDS[1], b"two", &mut out);
         assert_eq!((again, out.len()), (Err(HttpOutputError::AlreadyFinished), len));
     }
 }

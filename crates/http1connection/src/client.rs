@@ -393,7 +393,7 @@ impl Shared {
     async fn more(&self, stop: impl Fn() -> bool) -> Filled {
         let buffered = || self.stream.with_buffered(<[u8]>::len);
         let before = buffered();
-        let mut filling = pin!(fill(&self.stream, &self.deadline, false));
+        let mut filling = pin!(fill(&self.stream, &self.deadline));
         poll_fn(|cx| {
             if stop() {
                 return Poll::Ready(Filled::Nothing);

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use landspout_http1::{BodyLength, RequestHead, ResponseEncoder};
+use landspout_http1::{BodyLength, RequestDecoder, ResponseEncoder};
 use landspout_httputil::{
     HttpConnection, HttpHeaders, HttpOutputError, Method, RequestContext, ResponseStartLine, ServerConnectionId,
     Version,
@@ -72,11 +72,17 @@ impl Link {
         matches!(self.stage.get(), Stage::Detaching | Stage::Detached)
     }
 
+    /// Has the heads that are rendered dated now.
     #[inline]
-    pub(crate) fn date(&self, rendered: &Rendered) -> HttpDate {
+    pub(crate) fn refresh(&self, rendered: &Rendered) {
         // Without a loop there is no time of day, and nothing can be sent that would tell it.
         let wall = || self.stream.io_loop().map_or(SystemTime::UNIX_EPOCH, |io_loop| io_loop.wall_time());
-        rendered.date(self.stream.now(), wall)
+        rendered.refresh(self.stream.now(), wall);
+    }
+
+    fn date(&self, rendered: &Rendered) -> HttpDate {
+        self.refresh(rendered);
+        *rendered.heads.borrow().date()
     }
 }
 
@@ -94,6 +100,8 @@ pub struct Http1Connection {
     /// The pump, waiting for the response to be finished.
     pump: Cell<Option<Waker>>,
     close_callback: Cell<Option<Box<dyn FnOnce()>>>,
+    /// One of these two may be there: most exchanges have neither, and look at this alone.
+    listened: Cell<bool>,
     /// The pump waits and holds no handle: if the last one goes without a response, nobody else can give one.
     awaited: Cell<bool>,
     /// Set by the application, taken by the pump.
@@ -115,6 +123,7 @@ impl Http1Connection {
             ended: Cell::new(None),
             pump: Cell::new(None),
             close_callback: Cell::new(None),
+            listened: Cell::new(false),
             awaited: Cell::new(false),
             body_timeout: Cell::new(None),
             max_body_size: Cell::new(None),
@@ -129,20 +138,20 @@ impl Http1Connection {
         }
     }
 
-    /// Begins the exchange of a request: in the old one's memory, unless the application kept that.
-    #[inline]
-    pub(crate) fn begin(exchange: &mut Rc<Self>, head: &RequestHead, now: Instant) {
+    /// Begins the exchange of the request whose head was decoded: in the old one's memory, unless the application kept that.
+    #[inline(always)]
+    pub(crate) fn begin(exchange: &mut Rc<Self>, decoder: &RequestDecoder, now: Instant) {
         if Rc::get_mut(exchange).is_none() {
             Self::replace(exchange);
         }
         if let Some(this) = Rc::get_mut(exchange) {
-            *this.encoder.get_mut() = ResponseEncoder::for_request(head);
+            *this.encoder.get_mut() = decoder.response_encoder();
             this.started.set(Some(now));
             this.ended.set(None);
             this.body_timeout.set(None);
             this.max_body_size.set(None);
             this.awaited.set(false);
-            if this.pump.get_mut().is_some() || this.close_callback.get_mut().is_some() {
+            if this.listened.replace(false) {
                 drop((this.pump.take(), this.close_callback.take()));
             }
         }
@@ -156,9 +165,21 @@ impl Http1Connection {
     }
 
     /// Lets go of the connection, so that a pooled exchange keeps nothing of it alive.
+    #[inline]
     pub(crate) fn vacate(exchange: &mut Rc<Self>) {
         match Rc::get_mut(exchange) {
-            Some(this) => drop((this.link.take(), this.close_callback.take(), this.pump.take())),
+            Some(this) if !this.listened.get() => this.link = None,
+            _ => Self::vacate_slowly(exchange),
+        }
+    }
+
+    #[cold]
+    fn vacate_slowly(exchange: &mut Rc<Self>) {
+        match Rc::get_mut(exchange) {
+            Some(this) => {
+                this.listened.set(false);
+                drop((this.link.take(), this.close_callback.take(), this.pump.take()));
+            }
             None => *exchange = Rc::new(Self::vacant(exchange.rendered.clone())),
         }
     }
@@ -256,6 +277,7 @@ impl Http1Connection {
             return Poll::Ready(());
         }
         self.pump.set(Some(cx.waker().clone()));
+        self.listened.set(true);
         Poll::Pending
     }
 
@@ -291,11 +313,33 @@ impl Http1Connection {
     #[inline]
     fn end(&self) {
         self.ended.set(Some(self.link().stream.now()));
+        if self.listened.get() {
+            self.tell_end();
+        }
+    }
+
+    #[cold]
+    fn tell_end(&self) {
         // Nobody will call it, and as a rule it holds a handle of this exchange, which would never go.
         drop(self.close_callback.take());
         if let Some(pump) = self.pump.take() {
             pump.wake();
         }
+    }
+
+    /// A response whose head isn't kept.
+    #[inline(never)]
+    fn compose_response(
+        &self,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        body: &[u8],
+    ) -> Result<(), HttpOutputError> {
+        let compose = |out: &mut Vec<u8>| {
+            let (mut encoder, mut heads) = (self.encoder.borrow_mut(), self.rendered.heads.borrow_mut());
+            encoder.response_with(&mut heads, start_line, headers, body, out)
+        };
+        self.link().stream.write_with(body.len(), compose).map_err(output_error)?
     }
 
     /// The encoder for a head, which says whether another request may follow. Known only when it is written: the server may
@@ -308,11 +352,6 @@ impl Http1Connection {
         }
         encoder
     }
-
-    #[inline]
-    fn date(&self) -> HttpDate {
-        self.link().date(&self.rendered)
-    }
 }
 
 impl HttpConnection for Http1Connection {
@@ -322,7 +361,7 @@ impl HttpConnection for Http1Connection {
         headers: &HttpHeaders,
         chunk: &[u8],
     ) -> Result<(), HttpOutputError> {
-        let date = self.date();
+        let date = self.link().date(&self.rendered);
         let compose = |out: &mut Vec<u8>| {
             let start = out.len();
             let mut encoder = self.encoder_of_head();
@@ -365,12 +404,16 @@ impl HttpConnection for Http1Connection {
         headers: &HttpHeaders,
         body: &[u8],
     ) -> Result<(), HttpOutputError> {
-        let date = self.date();
-        let compose = |out: &mut Vec<u8>| {
+        let link = self.link();
+        // Asks the clock, so it is done before anything is borrowed.
+        link.refresh(&self.rendered);
+        let kept = |out: &mut Vec<u8>| {
             let (mut encoder, mut heads) = (self.encoder_of_head(), self.rendered.heads.borrow_mut());
-            encoder.response_with(&mut heads, start_line, headers, body, &date, out)
+            encoder.kept_response(&mut heads, start_line, headers, body, out)
         };
-        self.link().stream.write_with(body.len(), compose).map_err(output_error)??;
+        if !link.stream.write_with(body.len(), kept).map_err(output_error)? {
+            self.compose_response(start_line, headers, body)?;
+        }
         self.end();
         Ok(())
     }
@@ -392,6 +435,7 @@ impl HttpConnection for Http1Connection {
                 io_loop.add_callback(callback);
             }
         } else {
+            self.listened.set(true);
             drop(self.close_callback.replace(callback));
         }
     }

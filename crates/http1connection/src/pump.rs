@@ -34,18 +34,17 @@ pub(crate) fn step<H>(
 
 pub(crate) enum Filled {
     More,
-    /// Nothing is there, and whoever asked doesn't want to wait.
+    /// Something else came first.
     Nothing,
     End,
     TooLate,
 }
 
 /// Gets more into the read buffer, before the deadline.
-pub(crate) async fn fill(stream: &IoStream, deadline: &Deadline, unless_pending: bool) -> Filled {
+pub(crate) async fn fill(stream: &IoStream, deadline: &Deadline) -> Filled {
     poll_fn(|cx| match stream.poll_fill(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Filled::More),
         Poll::Ready(Err(_)) => Poll::Ready(Filled::End),
-        Poll::Pending if unless_pending => Poll::Ready(Filled::Nothing),
         Poll::Pending => deadline.poll_expired(cx).map(|()| Filled::TooLate),
     })
     .await

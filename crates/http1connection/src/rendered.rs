@@ -16,33 +16,26 @@ pub(crate) struct Rendered {
     pub(crate) heads: RefCell<RenderedHeads>,
     /// Answers to errors; rendered when there is one.
     pub(crate) refusals: Shape,
-    date: Cell<HttpDate>,
     /// When the next second begins, on the loop's clock.
     valid_until: Cell<Option<Instant>>,
 }
 
 impl Rendered {
     pub(crate) fn new() -> Self {
-        Self {
-            heads: RefCell::default(),
-            refusals: Shape::default(),
-            date: Cell::new(*b"Thu, 01 Jan 1970 00:00:00 GMT"),
-            valid_until: Cell::new(None),
-        }
+        Self { heads: RefCell::default(), refusals: Shape::default(), valid_until: Cell::new(None) }
     }
 
-    /// The date at `now`. `wall` is asked for the time of day once a second.
+    /// Has the heads dated `now`. `wall` is asked for the time of day once a second.
     #[inline]
-    pub(crate) fn date(&self, now: Instant, wall: impl FnOnce() -> SystemTime) -> HttpDate {
+    pub(crate) fn refresh(&self, now: Instant, wall: impl FnOnce() -> SystemTime) {
         if self.valid_until.get().is_none_or(|until| now >= until) {
             self.format(now, wall());
         }
-        self.date.get()
     }
 
     #[cold]
     fn format(&self, now: Instant, wall: SystemTime) {
-        self.date.set(imf_fixdate(wall));
+        self.heads.borrow_mut().set_date(&imf_fixdate(wall));
         let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let rest = Duration::from_nanos(1_000_000_000 - u64::from(since_epoch.subsec_nanos()));
         self.valid_until.set(Some(now + rest));
@@ -62,12 +55,16 @@ mod tests {
         let io_loop = IoLoop::with_clock(clock.clone());
         let turn = || io_loop.run_sync(async {}).unwrap();
         let rendered = Rendered::new();
-        assert_eq!(&rendered.date(io_loop.now(), || io_loop.wall_time()), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        let date = || {
+            rendered.refresh(io_loop.now(), || io_loop.wall_time());
+            *rendered.heads.borrow().date()
+        };
+        assert_eq!(&date(), b"Sun, 06 Nov 1994 08:49:37 GMT");
         clock.advance(Duration::from_millis(599));
         turn();
-        assert_eq!(&rendered.date(io_loop.now(), || io_loop.wall_time()), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(&date(), b"Sun, 06 Nov 1994 08:49:37 GMT");
         clock.advance(Duration::from_millis(1));
         turn();
-        assert_eq!(&rendered.date(io_loop.now(), || io_loop.wall_time()), b"Sun, 06 Nov 1994 08:49:38 GMT");
+        assert_eq!(&date(), b"Sun, 06 Nov 1994 08:49:38 GMT");
     }
 }

@@ -73,44 +73,59 @@ where
     // When the first byte of a head came that did not come whole.
     let mut began = None;
     loop {
-        let head = match decode_here(link, decoder) {
-            Ok(Some(Event::Head(head))) => head,
-            Ok(_) => {
-                if !decoder.is_idle() && began.is_none() {
+        match link.stream.parse_buffered(|buffered| match decoder.decode_head(buffered) {
+            Some((consumed, complete)) => (consumed, Some(complete)),
+            None => (0, None),
+        }) {
+            Some(true) => {}
+            Some(false) => {
+                if decoder.is_idle() {
+                    // Nothing of the next request is here: a look whether it has come meanwhile, and the connection is idle.
+                    match poll_fn(|cx| Poll::Ready(link.stream.poll_fill(cx))).await {
+                        Poll::Ready(Ok(())) => continue,
+                        Poll::Ready(Err(_)) => return Outcome::Cut,
+                        Poll::Pending => {}
+                    }
+                    link.empty_line.set(decoder.empty_line_skipped());
+                    return Outcome::Idle;
+                }
+                if began.is_none() {
                     began = Some(link.stream.now());
                     head_began(core, link);
                 }
-                match more_of_head(core, link, decoder).await {
+                match more_of_head(core, link).await {
                     Ok(()) => continue,
                     Err(outcome) => return outcome,
                 }
             }
-            Err(error) => {
-                tracing::info!("malformed HTTP message from {}: {error}", link.context);
-                return answer_unread(core, link, &Refusal::Malformed(&error));
-            }
-        };
+            None => return malformed(core, link, decoder),
+        }
         link.deadline.clear();
-        let client_stays = head.keep_alive;
+        link.requests_left.set(link.requests_left.get().saturating_sub(1));
         let outcome = 'request: {
-            link.requests_left.set(link.requests_left.get().saturating_sub(1));
-            let exchange = desk.begin(&head, began.take().unwrap_or_else(|| link.stream.now()));
-            let request = Request { core, link, exchange: &exchange };
+            let exchange;
             // A scope of its own: to drop the delegate where it is costs less than to move it into a `drop`.
             {
-                let mut delegate = core.delegate.start_request(link.id, exchange.clone());
-                let RequestHead { start_line, headers, body, expect_continue, .. } = head;
-                if body != BodyLength::None {
-                    exchange.expect_body(expect_continue, body);
-                }
-                let received = watch(link, &exchange, delegate.headers_received(start_line, headers)).await;
-                if let Err(outcome) = request.check(received) {
-                    break 'request request.broken_off(&mut delegate, outcome);
+                let mut delegate;
+                // Likewise: what is gone before anything is awaited takes no place in the worker.
+                let (body, received) = {
+                    exchange = desk.begin(decoder, began.take().unwrap_or_else(|| link.stream.now()));
+                    delegate = core.delegate.start_request(link.id, exchange.clone());
+                    let RequestHead { start_line, headers, body, expect_continue, .. } = decoder.head();
+                    if body != BodyLength::None {
+                        exchange.expect_body(expect_continue, body);
+                    }
+                    let received = watch(link, &exchange, delegate.headers_received(start_line, headers));
+                    ((body != BodyLength::None).then_some(expect_continue), received)
+                };
+                if let Err(outcome) = Request::new(core, link, &exchange).check(received.await) {
+                    break 'request Request::new(core, link, &exchange).broken_off(&mut delegate, outcome);
                 }
                 if link.is_detached() {
                     break 'request Outcome::Detached;
                 }
-                if body != BodyLength::None {
+                if let Some(expect_continue) = body {
+                    let request = Request::new(core, link, &exchange);
                     match request.receive_body(decoder, expect_continue, &mut delegate).await {
                         Ok(Received::Whole) => {}
                         Ok(Received::Answered) => break 'request exchange.conclude(),
@@ -120,8 +135,13 @@ where
                 }
                 match watch(link, &exchange, delegate.finish()).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => break 'request request.end(request.failed(&*error)),
-                    Err(Gone) => break 'request request.broken_off(&mut delegate, Outcome::Cut),
+                    Ok(Err(error)) => {
+                        let request = Request::new(core, link, &exchange);
+                        break 'request request.end(request.failed(&*error));
+                    }
+                    Err(Gone) => {
+                        break 'request Request::new(core, link, &exchange).broken_off(&mut delegate, Outcome::Cut);
+                    }
                 }
             }
             if !exchange.is_finished() {
@@ -132,7 +152,7 @@ where
         link.context.restore();
         if outcome != Outcome::Idle {
             // Unless the client asked for the end, it may be sending more; some do although they asked.
-            let more = client_stays || link.stream.with_buffered(|unread| !unread.is_empty());
+            let more = decoder.head().keep_alive || link.stream.with_buffered(|unread| !unread.is_empty());
             return if outcome == Outcome::Close && more { Outcome::Linger } else { outcome };
         }
         if !decoder.start_next() {
@@ -165,14 +185,10 @@ fn head_began<D>(core: &Core<D>, link: &Link) {
     }
 }
 
-/// Reads on for a head. Falls idle when nothing of it is there.
-async fn more_of_head<D>(core: &Core<D>, link: &Link, decoder: &RequestDecoder) -> Result<(), Outcome> {
-    match fill(&link.stream, &link.deadline, decoder.is_idle()).await {
-        Filled::More => Ok(()),
-        Filled::Nothing => {
-            link.empty_line.set(decoder.empty_line_skipped());
-            Err(Outcome::Idle)
-        }
+/// Reads on for a head of which something is there.
+async fn more_of_head<D>(core: &Core<D>, link: &Link) -> Result<(), Outcome> {
+    match fill(&link.stream, &link.deadline).await {
+        Filled::More | Filled::Nothing => Ok(()),
         Filled::End => Err(Outcome::Cut),
         Filled::TooLate => {
             tracing::info!("{} from {}", Refusal::HeadTimeout, link.context);
@@ -186,14 +202,16 @@ fn answer_unread<D>(core: &Core<D>, link: &Link, refusal: &Refusal<'_>) -> Outco
     Outcome::Linger
 }
 
-/// One step of the decoder over what is buffered. Data is left in the buffer, for whoever handles the event.
-fn decode(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, DecodeError> {
-    decode_here(link, decoder)
+/// What came is no request.
+#[cold]
+fn malformed<D>(core: &Core<D>, link: &Link, decoder: &mut RequestDecoder) -> Outcome {
+    let Err(error) = decoder.decode(b"") else { return Outcome::Cut };
+    tracing::info!("malformed HTTP message from {}: {error}", link.context);
+    answer_unread(core, link, &Refusal::Malformed(&error))
 }
 
-/// [`decode`] without a call, for the one place that every request passes.
-#[inline(always)]
-fn decode_here(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, DecodeError> {
+/// One step of the decoder over what is buffered. Data is left in the buffer, for whoever handles the event.
+fn decode(link: &Link, decoder: &mut RequestDecoder) -> Result<Option<Event>, DecodeError> {
     step(&link.stream, |buffered| decoder.decode(buffered))
 }
 
@@ -202,6 +220,12 @@ struct Request<'a, D> {
     core: &'a Core<D>,
     link: &'a Link,
     exchange: &'a Rc<Http1Connection>,
+}
+
+impl<'a, D> Request<'a, D> {
+    fn new(core: &'a Core<D>, link: &'a Link, exchange: &'a Rc<Http1Connection>) -> Self {
+        Self { core, link, exchange }
+    }
 }
 
 /// The delegate is gone and the response isn't complete: somebody kept the exchange, and will finish it or let it go, or both
@@ -329,7 +353,7 @@ where
     /// Waits for more of the body, or until another task sets the body's time or answers.
     async fn more_of_body(&self) -> Filled {
         let (link, exchange) = (self.link, self.exchange);
-        let mut filling = pin!(fill(&link.stream, &link.deadline, false));
+        let mut filling = pin!(fill(&link.stream, &link.deadline));
         poll_fn(|cx| match exchange.poll_finished_or_timed(cx) {
             Poll::Ready(()) => Poll::Ready(Filled::Nothing),
             Poll::Pending => filling.as_mut().poll(cx),
@@ -364,7 +388,7 @@ where
                 }
                 Ok(Some(Event::End)) => return true,
                 Ok(Some(_)) => {}
-                Ok(None) => match fill(&self.link.stream, &self.link.deadline, false).await {
+                Ok(None) => match fill(&self.link.stream, &self.link.deadline).await {
                     Filled::More | Filled::Nothing => {}
                     Filled::End | Filled::TooLate => return false,
                 },

@@ -7,6 +7,7 @@
 //! Whatever panics in there, be it the application or the pump, is caught here, once for each poll: it costs the worker and
 //! the request, which is answered with 500 if that is still possible.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +16,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use landspout_http1::RequestHead;
+use landspout_http1::RequestDecoder;
 use landspout_ioloop::panic_message;
 
 use crate::connection::{Http1Connection, Link};
@@ -43,6 +44,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Desk {
     job: Cell<Option<Rc<Link>>>,
     outcome: Cell<Option<Outcome>>,
+    /// The worker panicked; it must not be polled again.
+    broken: Cell<bool>,
     /// The exchange under way, or the last one's memory.
     exchange: RefCell<Rc<Http1Connection>>,
 }
@@ -50,7 +53,7 @@ pub(crate) struct Desk {
 impl Desk {
     fn new(rendered: Rc<Rendered>) -> Self {
         let exchange = RefCell::new(Rc::new(Http1Connection::vacant(rendered)));
-        Self { job: Cell::default(), outcome: Cell::default(), exchange }
+        Self { job: Cell::default(), outcome: Cell::default(), broken: Cell::default(), exchange }
     }
 
     /// The worker's side: waits for a connection to serve.
@@ -66,10 +69,10 @@ impl Desk {
     }
 
     /// The worker's side: begins an exchange.
-    #[inline]
-    pub(crate) fn begin(&self, head: &RequestHead, now: Instant) -> Rc<Http1Connection> {
+    #[inline(always)]
+    pub(crate) fn begin(&self, decoder: &RequestDecoder, now: Instant) -> Rc<Http1Connection> {
         let mut exchange = self.exchange.borrow_mut();
-        Http1Connection::begin(&mut exchange, head, now);
+        Http1Connection::begin(&mut exchange, decoder, now);
         exchange.clone()
     }
 
@@ -97,11 +100,10 @@ impl Desk {
 pub(crate) struct Worker<F> {
     desk: Rc<Desk>,
     coroutine: Pin<Box<F>>,
-    /// It panicked; it must not be polled again.
-    broken: bool,
 }
 
 impl<F: Future<Output = ()>> Worker<F> {
+    #[inline]
     pub(crate) fn give(&self, link: Rc<Link>) {
         self.desk.job.set(Some(link));
     }
@@ -110,15 +112,22 @@ impl<F: Future<Output = ()>> Worker<F> {
         // The coroutine never ends; whether it is done with its job, the desk says.
         let polled = catch_unwind(AssertUnwindSafe(|| self.coroutine.as_mut().poll(cx)));
         if let Err(payload) = polled {
-            tracing::error!("panic in a request handler: {}", panic_message(&*payload));
-            self.broken = true;
-            let exchange = self.desk.exchange.borrow().clone();
-            return Poll::Ready(exchange.panicked());
+            return Poll::Ready(self.panicked(&*payload));
         }
         match self.desk.outcome.take() {
             Some(outcome) => Poll::Ready(outcome),
             None => Poll::Pending,
         }
+    }
+}
+
+impl<F> Worker<F> {
+    #[cold]
+    fn panicked(&self, payload: &(dyn Any + Send)) -> Outcome {
+        tracing::error!("panic in a request handler: {}", panic_message(payload));
+        self.desk.broken.set(true);
+        let exchange = self.desk.exchange.borrow().clone();
+        exchange.panicked()
     }
 }
 
@@ -138,17 +147,22 @@ where
         Self { idle: RefCell::default(), make, rendered }
     }
 
+    #[inline]
     pub(crate) fn take(&self) -> Worker<F> {
         let idle = self.idle.borrow_mut().pop();
-        idle.unwrap_or_else(|| {
-            let desk = Rc::new(Desk::new(self.rendered.clone()));
-            Worker { coroutine: Box::pin((self.make)(desk.clone())), desk, broken: false }
-        })
+        idle.unwrap_or_else(|| self.make())
     }
 
+    #[cold]
+    fn make(&self) -> Worker<F> {
+        let desk = Rc::new(Desk::new(self.rendered.clone()));
+        Worker { coroutine: Box::pin((self.make)(desk.clone())), desk }
+    }
+
+    #[inline]
     pub(crate) fn give_back(&self, worker: Worker<F>) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < IDLE_WORKERS && !worker.broken {
+        if idle.len() < IDLE_WORKERS && !worker.desk.broken.get() {
             idle.push(worker);
         } else {
             drop(idle);

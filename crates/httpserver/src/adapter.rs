@@ -6,6 +6,7 @@
 //! ```
 //! All of them are generic: the whole chain is one type, and no call in it is a virtual one.
 
+use std::future::Future;
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
@@ -130,7 +131,7 @@ where
             callback: self.0.clone(),
             server_connection: server_conn,
             connection: Some(request_conn),
-            request: None,
+            head: None,
             body: Body::default(),
         }
     }
@@ -141,9 +142,9 @@ where
 pub(crate) struct CallableAdapter<F> {
     callback: Rc<F>,
     server_connection: ServerConnectionId,
-    /// Goes to the request, which is made as soon as its head is there.
+    /// Goes to the request.
     connection: Option<Rc<dyn HttpConnection>>,
-    request: Option<HttpServerRequest>,
+    head: Option<(RequestStartLine, HttpHeaders)>,
     body: Body,
 }
 
@@ -172,8 +173,13 @@ impl Body {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self) -> Option<Bytes> {
+        if matches!(self, Body::Empty) { None } else { self.take_bytes() }
+    }
+
+    #[inline(never)]
+    fn take_bytes(&mut self) -> Option<Bytes> {
         match self {
             Body::Empty => None,
             Body::Whole(body) => Some(std::mem::take(body)),
@@ -187,12 +193,15 @@ where
     F: AsyncFn(HttpServerRequest) -> R,
     R: CallbackResult,
 {
-    #[inline]
-    async fn headers_received(&mut self, start_line: RequestStartLine, headers: HttpHeaders) -> Result<(), BoxError> {
-        if let Some(connection) = self.connection.take() {
-            self.request = Some(HttpServerRequest::new(start_line, headers, connection, self.server_connection));
-        }
-        Ok(())
+    // Done at the call: what an `async fn` is called with would be moved into its future, and out of there at the first poll.
+    #[inline(always)]
+    fn headers_received(
+        &mut self,
+        start_line: RequestStartLine,
+        headers: HttpHeaders,
+    ) -> impl Future<Output = Result<(), BoxError>> {
+        self.head = Some((start_line, headers));
+        std::future::ready(Ok(()))
     }
 
     async fn data_received(&mut self, chunk: Bytes) -> Result<(), BoxError> {
@@ -203,12 +212,21 @@ where
     #[inline]
     async fn finish(&mut self) -> Result<(), BoxError> {
         // `headers_received` came before, by the chain's contract.
-        let Some(mut request) = self.request.take() else { return Ok(()) };
+        let Some(mut request) = self.request() else { return Ok(()) };
         if let Some(body) = self.body.take() {
             request = request.with_body(body);
             // A malformed form is answered with 400, whether the callback looks at it or not.
             request.parse_body()?;
         }
         (self.callback)(request).await.into_result()
+    }
+}
+
+impl<F> CallableAdapter<F> {
+    /// The request, without its body.
+    #[inline(always)]
+    fn request(&mut self) -> Option<HttpServerRequest> {
+        let ((start_line, headers), connection) = (self.head.take()?, self.connection.take()?);
+        Some(HttpServerRequest::new(start_line, headers, connection, self.server_connection))
     }
 }

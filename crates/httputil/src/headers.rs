@@ -272,6 +272,15 @@ impl HttpHeaders {
         }
     }
 
+    /// Method and version of that start line.
+    #[inline]
+    pub fn request_line(&self) -> (&Method, Version) {
+        match &self.repr {
+            Repr::Block(block) => (&block.request_line.method, block.request_line.version),
+            Repr::Static(_) => (&Method::GET, Version::HTTP_11),
+        }
+    }
+
     /// Lengthens the value of the last field, which was added by the call before.
     pub(crate) fn extend_last(&mut self, more: &[u8]) -> Result<(), HeaderError> {
         self.make_mut().extend_last(more)
@@ -295,8 +304,11 @@ impl HttpHeaders {
 
     /// Whether this is the only handle to a block. There are no weak ones.
     #[inline]
-    fn is_unique(&self) -> bool {
-        matches!(&self.repr, Repr::Block(block) if Rc::strong_count(block) == 1)
+    fn is_unique(&mut self) -> bool {
+        match &mut self.repr {
+            Repr::Block(block) => Rc::get_mut(block).is_some(),
+            Repr::Static(_) => false,
+        }
     }
 }
 

@@ -507,7 +507,7 @@ impl IoStream {
 
     /// Lets `parse` look at the read buffer and say how many bytes at its front are done with. `parse` must not touch this
     /// stream.
-    #[inline]
+    #[inline(always)]
     pub fn parse_buffered<T>(&self, parse: impl FnOnce(&[u8]) -> (usize, T)) -> T {
         let mut state = self.inner.state.borrow_mut();
         let (consumed, parsed) = parse(state.read.as_slice());
