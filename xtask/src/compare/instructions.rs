@@ -11,5 +11,5 @@ pub(super) fn sample(bench: &Bench<'_>, peer: &Peer, batch: usize) -> Result<Mea
         let Started { running, address } = bench.start(peer, prefix)?;
         Ok((running, address))
     };
-    Ok(Measured { value: count::per_request(batch, start)?, ..Measured::default() })
+    Ok(Measured { value: count::per_request(count::SHORT, batch, start)?, ..Measured::default() })
 }
