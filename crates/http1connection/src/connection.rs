@@ -61,8 +61,8 @@ impl Link {
     /// Sets the deadline to this long from now, if it is a limit.
     #[inline]
     pub(crate) fn deadline_in(&self, timeout: Option<Duration>) {
-        if let Some(at) = timeout.and_then(|timeout| self.stream.now().checked_add(timeout)) {
-            self.deadline.set(at);
+        if let Some(timeout) = timeout {
+            self.deadline.set_after(timeout);
         }
     }
 

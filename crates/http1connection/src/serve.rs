@@ -176,7 +176,7 @@ fn head_began<D>(core: &Core<D>, link: &Link) {
         // What was set was for the first byte alone.
         link.deadline.clear();
     }
-    if link.deadline.get().is_none() {
+    if !link.deadline.is_set() {
         link.deadline_in(params.header_timeout);
     }
     let end = params.head_timeout.and_then(|timeout| link.stream.now().checked_add(timeout));

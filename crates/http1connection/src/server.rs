@@ -238,7 +238,7 @@ where
 {
     fn wait_for_request(&mut self) {
         // A request has cleared the last deadline; an empty line, which is none, has not.
-        if self.link.deadline.get().is_none() {
+        if !self.link.deadline.is_set() {
             self.link.deadline_in(self.shared.core.params.header_timeout);
         }
         self.phase = Phase::Idle;
@@ -482,6 +482,6 @@ mod tests {
         assert_eq!(task, task_16k);
         assert!(coroutine < 2048 && coroutine_16k > 16_384, "{coroutine}, {coroutine_16k}");
         assert!(task <= 40, "a task of {task} bytes");
-        assert!(size_of::<Link>() <= 152, "a link of {} bytes", size_of::<Link>());
+        assert!(size_of::<Link>() <= 128, "a link of {} bytes", size_of::<Link>());
     }
 }

@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -25,13 +26,35 @@ pub struct Drained {
 
 #[derive(Default)]
 pub(crate) struct LiveConnections {
-    connections: RefCell<HashMap<ServerConnectionId, Http1ServerConnection>>,
+    connections: RefCell<HashMap<ServerConnectionId, Http1ServerConnection, BuildHasherDefault<Spread>>>,
     /// How many of them are draining.
     draining: Cell<usize>,
     /// How many drains have cut, over the server's life.
     cut: Cell<usize>,
     /// Who waits until some of them are gone.
     waiting: RefCell<Vec<Waker>>,
+}
+
+/// Spreads the identities of connections over a table. They are numbers that this process gives out, one after the other, so that
+/// nobody can choose them to collide.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The golden ratio's fraction; the table looks at the highest bits and at the lowest.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl LiveConnections {

@@ -85,7 +85,7 @@ impl Default for HttpServerOptions {
         };
         Self {
             params,
-            tcp: TcpServerOptions::new().send_timeout(SEND_TIMEOUT),
+            tcp: TcpServerOptions::new().send_timeout(SEND_TIMEOUT).nodelay(true),
             secure: false,
             error_response: None,
             #[cfg(feature = "gzip")]

@@ -3,26 +3,33 @@
 //!
 //! Rules: nobody is called, woken or dropped while anything here is borrowed.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::buffers::Buffers;
 use crate::error::log_panic;
+use crate::ioloop::Inner;
 use crate::registration::EventTarget;
 use crate::remote::Remote;
-use crate::task::{Tasks, Wakee};
+use crate::task::Tasks;
 use crate::wheel::{Action, Key, Wheel};
 
 /// How many operations that never have to wait a task may do in one poll. A peer that always has more to say, or always
 /// takes what it is sent, would otherwise keep the loop for itself.
 const OPERATIONS_PER_POLL: u32 = 32;
 
+/// In place of nanoseconds that nobody has asked for.
+const UNKNOWN: u64 = u64::MAX;
+
 pub(crate) struct Commons {
+    io_loop: OnceCell<Weak<Inner>>,
     /// The monotonic time: what deadlines are compared with, read from the clock once after each poll of the poller.
-    pub(crate) now: Cell<Instant>,
+    now: Cell<Instant>,
+    /// The same in the wheel's nanoseconds, once somebody has asked.
+    now_nanos: Cell<u64>,
     operations_left: Cell<u32>,
     /// Nothing new is accepted.
     pub(crate) closed: Cell<bool>,
@@ -33,15 +40,17 @@ pub(crate) struct Commons {
     wheel: RefCell<Wheel>,
     /// The zero of the wheel's nanoseconds.
     epoch: Instant,
-    /// When the wheel was due when this was last asked, in its nanoseconds and as a time.
-    due: Cell<(u64, Instant)>,
+    /// When the wheel is due, if it is what it was when somebody asked.
+    due: Cell<Option<Option<Instant>>>,
 }
 
 impl Commons {
     /// `number` is the loop's.
     pub(crate) fn new(number: u64, remote: Remote, now: Instant) -> Self {
         Self {
+            io_loop: OnceCell::new(),
             now: Cell::new(now),
+            now_nanos: Cell::new(UNKNOWN),
             operations_left: Cell::new(OPERATIONS_PER_POLL),
             closed: Cell::new(false),
             buffers: Buffers::default(),
@@ -50,8 +59,46 @@ impl Commons {
             // Handles of one loop mean nothing to another.
             wheel: RefCell::new(Wheel::new(number << 44)),
             epoch: now,
-            due: Cell::new((0, now)),
+            due: Cell::new(None),
         }
+    }
+
+    /// Done once, by the loop itself.
+    pub(crate) fn belong_to(&self, io_loop: Weak<Inner>) {
+        let _ = self.io_loop.set(io_loop);
+    }
+
+    /// The loop, unless it is gone.
+    #[inline]
+    pub(crate) fn io_loop(&self) -> Option<Rc<Inner>> {
+        self.io_loop.get()?.upgrade()
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    #[inline]
+    pub(crate) fn set_now(&self, now: Instant) {
+        self.now.set(now);
+        self.now_nanos.set(UNKNOWN);
+    }
+
+    /// [`now`](Self::now) in nanoseconds since the loop was made.
+    #[inline]
+    pub(crate) fn now_nanos(&self) -> u64 {
+        match self.now_nanos.get() {
+            UNKNOWN => self.count_nanos(),
+            nanos => nanos,
+        }
+    }
+
+    #[inline(never)]
+    fn count_nanos(&self) -> u64 {
+        let nanos = self.nanos(self.now.get());
+        self.now_nanos.set(nanos);
+        nanos
     }
 
     /// Before each poll of a task, and once a turn for whoever polls without a task.
@@ -108,8 +155,9 @@ impl Commons {
 
 // Timers.
 impl Commons {
-    pub(crate) fn arm(&self, at: Instant, action: Action) -> Key {
-        let key = self.wheel.borrow_mut().insert(self.nanos(at), action);
+    pub(crate) fn arm(&self, at_nanos: u64, action: Action) -> Key {
+        self.due.set(None);
+        let key = self.wheel.borrow_mut().insert(at_nanos, action);
         if self.closed.get() {
             self.remove_timer(key);
         }
@@ -117,42 +165,37 @@ impl Commons {
     }
 
     pub(crate) fn remove_timer(&self, key: Key) {
+        self.due.set(None);
         let action = self.wheel.borrow_mut().remove(key);
         drop(action);
     }
 
-    /// Makes sure that an armed timer wakes `waker`; false if the timer is not armed any more.
+    /// Whether a timer is armed that wakes `waker` at that time or earlier.
     #[inline]
-    pub(crate) fn keep_waker(&self, key: Key, waker: &Waker) -> bool {
-        let same = |armed: &Wakee| self.tasks.wakes(armed, waker);
-        if self.wheel.borrow().wakee(key).is_some_and(same) { true } else { self.replace_waker(key, waker) }
-    }
-
-    #[cold]
-    fn replace_waker(&self, key: Key, waker: &Waker) -> bool {
-        // A waker's clone and drop are foreign code: neither happens while the wheel is borrowed.
-        let wakee = self.tasks.wakee(waker);
-        let old = self.wheel.borrow_mut().replace_wakee(key, wakee);
-        old.is_some()
+    pub(crate) fn is_armed(&self, key: Key, at_nanos: u64, waker: &Waker) -> bool {
+        let wheel = self.wheel.borrow();
+        wheel.wakee(key).is_some_and(|(deadline, wakee)| deadline <= at_nanos && self.tasks.wakes(wakee, waker))
     }
 
     /// When the first timer is due.
     #[inline]
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let nanos = self.wheel.borrow().next_expiration()?;
-        let (known, at) = self.due.get();
-        if nanos == known {
-            return Some(at);
-        }
-        let at = self.epoch + Duration::from_nanos(nanos);
-        self.due.set((nanos, at));
-        Some(at)
+        self.due.get().unwrap_or_else(|| self.find_next_deadline())
+    }
+
+    #[inline(never)]
+    fn find_next_deadline(&self) -> Option<Instant> {
+        let nanos = self.wheel.borrow().next_expiration();
+        let due = nanos.map(|nanos| self.instant(nanos));
+        self.due.set(Some(due));
+        due
     }
 
     /// Runs the timers that are due now.
     #[inline(never)]
     pub(crate) fn run_timeouts(&self, batch: &mut Vec<Key>) {
-        let now = self.nanos(self.now.get());
+        self.due.set(None);
+        let now = self.now_nanos();
         self.wheel.borrow_mut().expire(now, batch);
         for key in batch.drain(..) {
             // An earlier one of the batch may have removed it.
@@ -170,10 +213,15 @@ impl Commons {
     }
 
     pub(crate) fn take_timers(&self) -> Vec<Action> {
+        self.due.set(None);
         self.wheel.borrow_mut().drain()
     }
 
-    fn nanos(&self, at: Instant) -> u64 {
+    pub(crate) fn instant(&self, nanos: u64) -> Instant {
+        self.epoch + Duration::from_nanos(nanos)
+    }
+
+    pub(crate) fn nanos(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
     }
 }

@@ -156,6 +156,7 @@ impl IoLoop {
             #[cfg(feature = "executor")]
             executor: Default::default(),
         });
+        inner.commons.belong_to(Rc::downgrade(&inner));
         OPEN_LOOPS.fetch_add(1, Ordering::Relaxed);
         let io_loop = Self { inner };
         let previous = CURRENT.with(|current| current.replace(Some(io_loop.clone())));
@@ -317,7 +318,7 @@ impl IoLoop {
     /// one turn run by time, then in the order they were added.
     #[doc(alias = "add_timeout")]
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimeoutHandle {
-        TimeoutHandle(self.inner.commons.arm(when, Action::Call(Box::new(callback))))
+        TimeoutHandle(self.inner.commons.arm(self.inner.commons.nanos(when), Action::Call(Box::new(callback))))
     }
 
     /// Cancels a planned callback. Allowed after it ran, and from a callback that is due in the same turn.
@@ -328,7 +329,7 @@ impl IoLoop {
     /// The monotonic time of this turn, without a system call. Constant while one callback or task runs.
     #[inline]
     pub fn now(&self) -> Instant {
-        self.inner.commons.now.get()
+        self.inner.commons.now()
     }
 
     /// The time of day, by the loop's clock. Tornado's `IOLoop.time()`.
@@ -394,7 +395,7 @@ impl Inner {
             let mut time_is_fresh = false;
             if let Some(deadline) = commons.next_deadline() {
                 self.read_time();
-                time_is_fresh = commons.now.get() < deadline;
+                time_is_fresh = commons.now() < deadline;
                 if !time_is_fresh {
                     commons.run_timeouts(&mut batch);
                 }
@@ -430,7 +431,7 @@ impl Inner {
                 // What took long must not be slept for as well.
                 self.read_time();
             }
-            timeout = self.clock.block_for(commons.now.get(), deadline);
+            timeout = self.clock.block_for(commons.now(), deadline);
         }
         let arrived = self.reactor.turn(timeout, &commons.tasks, || self.read_time())?;
         if arrived.events == 0 && !busy {
@@ -462,7 +463,7 @@ impl Inner {
 
     #[inline]
     fn read_time(&self) {
-        self.commons.now.set(self.clock.monotonic());
+        self.commons.set_now(self.clock.monotonic());
     }
 
     fn close(&self) {

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,21 +32,22 @@ const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token {
     index: u32,
-    generation: u32,
+    /// Not 0, so that nothing is needed to say that there is no token.
+    generation: NonZeroU32,
 }
 
 impl Token {
     fn to_mio(self) -> mio::Token {
-        mio::Token((self.generation as usize) << 32 | self.index as usize)
+        mio::Token((self.generation.get() as usize) << 32 | self.index as usize)
     }
 
-    fn from_mio(token: mio::Token) -> Self {
-        Self { index: token.0 as u32, generation: (token.0 >> 32) as u32 }
+    fn from_mio(token: mio::Token) -> Option<Self> {
+        Some(Self { index: token.0 as u32, generation: NonZeroU32::new((token.0 >> 32) as u32)? })
     }
 }
 
 struct Source {
-    generation: u32,
+    generation: NonZeroU32,
     kind: Kind,
 }
 
@@ -81,7 +83,7 @@ pub(crate) struct Reactor {
     events: Cell<Option<mio::Events>>,
     sources: RefCell<Slab<Source>>,
     handlers: RefCell<HashMap<RawFd, Token>>,
-    next_generation: Cell<u32>,
+    next_generation: Cell<NonZeroU32>,
 }
 
 impl Reactor {
@@ -94,7 +96,7 @@ impl Reactor {
             events: Cell::new(Some(mio::Events::with_capacity(EVENTS_PER_POLL))),
             sources: RefCell::default(),
             handlers: RefCell::default(),
-            next_generation: Cell::new(0),
+            next_generation: Cell::new(NonZeroU32::MIN),
         };
         Ok((reactor, waker))
     }
@@ -179,7 +181,11 @@ impl Reactor {
                 WAKER => arrived.from_other_threads = true,
                 #[cfg(feature = "signal")]
                 SIGNALS => arrived.signals = true,
-                token => self.dispatch(Token::from_mio(token), event, tasks),
+                token => {
+                    if let Some(token) = Token::from_mio(token) {
+                        self.dispatch(token, event, tasks);
+                    }
+                }
             }
         }
         events.clear();
@@ -225,7 +231,8 @@ impl Reactor {
         let slot = sources.vacant_entry();
         let generation = self.next_generation.get();
         // The two highest generations would, with the highest indices, collide with the tokens above.
-        self.next_generation.set(if generation >= u32::MAX - 2 { 0 } else { generation + 1 });
+        let next = generation.checked_add(1).filter(|next| next.get() < u32::MAX - 1);
+        self.next_generation.set(next.unwrap_or(NonZeroU32::MIN));
         let token = Token { index: slot.key() as u32, generation };
         if let Some((fd, interest)) = polled {
             poll.registry().register(&mut SourceFd(&fd), token.to_mio(), interest)?;

@@ -14,9 +14,9 @@ use std::time::Instant;
 
 use crate::commons::Commons;
 use crate::error::LoopError;
-use crate::ioloop::{Inner, IoLoop};
+use crate::ioloop::IoLoop;
 use crate::reactor::Token;
-use crate::task::{Tasks, Wakee};
+use crate::task::{TaskKey, Tasks};
 
 /// A set of readiness flags.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -116,13 +116,10 @@ pub trait EventTarget {
 /// It borrows the descriptor only while it is made and never closes it. Dropping it, which costs no system call, is
 /// for an owner who closes the descriptor next; [`deregister`](Self::deregister) is for one who keeps it.
 pub struct Registration {
-    io_loop: Weak<Inner>,
     commons: Rc<Commons>,
     readiness: Rc<Readiness>,
     /// `None` once deregistered.
     token: Option<Token>,
-    /// The poller knows nothing of it.
-    detached: bool,
 }
 
 /// The state that the loop and the registration's owner share.
@@ -131,10 +128,20 @@ pub(crate) struct Readiness {
     flags: Cell<u8>,
     /// Flags for which the target is called.
     watch: Cell<u8>,
-    reader: Cell<Option<Wakee>>,
-    /// Rarely anybody: streams flush by themselves.
-    writer: Cell<Option<Box<Waker>>>,
+    /// The poller knows nothing of it.
+    detached: Cell<bool>,
+    /// Who waits to read, if that is a task of the loop.
+    reader: Cell<Option<TaskKey>>,
+    /// Who waits otherwise. Rarely anybody: tasks nearly always are polled by their loop, and streams flush by themselves.
+    others: Cell<Option<Box<Others>>>,
     target: Cell<Option<Weak<dyn EventTarget>>>,
+}
+
+/// Who waits, but for a task that waits to read.
+#[derive(Default)]
+struct Others {
+    reader: Option<Waker>,
+    writer: Option<Waker>,
 }
 
 impl Readiness {
@@ -142,23 +149,15 @@ impl Readiness {
     /// nothing foreign runs. Otherwise it does nothing and says no: [`raise`](Self::raise) is called for.
     #[inline]
     pub(crate) fn raise_for_task(&self, ready: Ready, tasks: &Tasks) -> bool {
-        if ready.0 & self.watch.get() != 0 {
+        if ready.0 & self.watch.get() != 0 || self.has_others() {
             return false;
-        }
-        if ready.contains(Ready::WRITABLE) && self.has_writer() {
-            return false;
-        }
-        if ready.contains(Ready::READABLE) {
-            match self.reader.take() {
-                Some(Wakee::Task(task)) => tasks.wake_task(task),
-                None => {}
-                other => {
-                    self.reader.set(other);
-                    return false;
-                }
-            }
         }
         self.flags.set(self.flags.get() | ready.0);
+        if ready.contains(Ready::READABLE) {
+            if let Some(task) = self.reader.take() {
+                tasks.wake_task(task);
+            }
+        }
         true
     }
 
@@ -166,13 +165,11 @@ impl Readiness {
     pub(crate) fn raise(&self, ready: Ready, tasks: &Tasks) {
         self.flags.set(self.flags.get() | ready.0);
         if ready.contains(Ready::READABLE) {
-            if let Some(reader) = self.reader.take() {
-                tasks.wake(reader);
-            }
+            self.wake_reader(tasks);
         }
         if ready.contains(Ready::WRITABLE) {
-            if let Some(waker) = self.writer.take() {
-                waker.wake();
+            if let Some(writer) = self.with_others(|others| others.writer.take()) {
+                writer.wake();
             }
         }
         if ready.0 & self.watch.get() != 0 {
@@ -183,35 +180,53 @@ impl Readiness {
     }
 
     #[inline]
-    fn has_writer(&self) -> bool {
-        let writer = self.writer.take();
-        let any = writer.is_some();
-        self.writer.set(writer);
+    fn has_others(&self) -> bool {
+        let others = self.others.take();
+        let any = others.is_some();
+        self.others.set(others);
         any
     }
 
-    /// Keeps the waker unless the same task's is there already.
-    #[inline]
-    fn keep_reader(&self, waker: &Waker, tasks: &Tasks) {
-        let old = self.reader.take();
-        match old {
-            Some(old) if tasks.wakes(&old, waker) => self.reader.set(Some(old)),
-            old => {
-                self.reader.set(Some(tasks.wakee(waker)));
-                drop(old);
-            }
+    /// Looks at who waits beside a task that waits to read, if there is anybody.
+    fn with_others<T>(&self, look: impl FnOnce(&mut Others) -> Option<T>) -> Option<T> {
+        let mut others = self.others.take()?;
+        let found = look(&mut others);
+        self.others.set((others.reader.is_some() || others.writer.is_some()).then_some(others));
+        found
+    }
+
+    fn wake_reader(&self, tasks: &Tasks) {
+        if let Some(task) = self.reader.take() {
+            tasks.wake_task(task);
+        }
+        if let Some(reader) = self.with_others(|others| others.reader.take()) {
+            reader.wake();
         }
     }
 
-    fn keep_writer(&self, waker: &Waker) {
-        let old = self.writer.take();
-        match old {
-            Some(old) if old.will_wake(waker) => self.writer.set(Some(old)),
-            old => {
-                self.writer.set(Some(Box::new(waker.clone())));
-                drop(old);
-            }
+    /// Has `waker` woken when something is to be read, in place of who was to be before.
+    #[inline]
+    fn keep_reader(&self, waker: &Waker, tasks: &Tasks) {
+        let task = tasks.current_if_woken_by(waker);
+        self.reader.set(task);
+        if task.is_none() || self.has_others() {
+            self.keep_other(waker, |others| &mut others.reader, task.is_none());
         }
+    }
+
+    /// Puts a clone of `waker` into its place, unless the same task's is there already, or empties the place.
+    #[cold]
+    fn keep_other(&self, waker: &Waker, place: impl FnOnce(&mut Others) -> &mut Option<Waker>, wanted: bool) {
+        // Foreign code, while nothing is taken out.
+        let new = wanted.then(|| waker.clone());
+        let mut others = self.others.take().unwrap_or_default();
+        let place = place(&mut others);
+        let old = match (&*place, &new) {
+            (Some(old), Some(new)) if old.will_wake(new) => None,
+            _ => std::mem::replace(place, new),
+        };
+        self.others.set((others.reader.is_some() || others.writer.is_some()).then_some(others));
+        drop(old);
     }
 
     pub(crate) fn target(&self) -> Option<Rc<dyn EventTarget>> {
@@ -248,20 +263,15 @@ impl Registration {
         }
         let readiness = Rc::new(Readiness::default());
         readiness.flags.set(assumed.0);
+        readiness.detached.set(fd.is_none());
         let token = io_loop.inner.reactor.register(fd.map(|fd| fd.as_raw_fd()), readiness.clone())?;
-        Ok(Self {
-            io_loop: Rc::downgrade(&io_loop.inner),
-            commons: io_loop.inner.commons.clone(),
-            readiness,
-            token: Some(token),
-            detached: fd.is_none(),
-        })
+        Ok(Self { commons: io_loop.inner.commons.clone(), readiness, token: Some(token) })
     }
 
     /// The monotonic time of the loop's turn: [`IoLoop::now`].
     #[inline]
     pub fn now(&self) -> Instant {
-        self.commons.now.get()
+        self.commons.now()
     }
 
     /// Takes one of the operations that a task may do in one poll without ever having to wait. When none is left the task is
@@ -274,7 +284,7 @@ impl Registration {
     /// The loop, unless it is gone.
     #[inline]
     pub fn io_loop(&self) -> Option<IoLoop> {
-        self.io_loop.upgrade().map(|inner| IoLoop { inner })
+        self.commons.io_loop().map(|inner| IoLoop { inner })
     }
 
     /// The flags that are up.
@@ -310,7 +320,7 @@ impl Registration {
         if self.ready().contains(Ready::WRITABLE) {
             return Poll::Ready(());
         }
-        self.readiness.keep_writer(cx.waker());
+        self.readiness.keep_other(cx.waker(), |others| &mut others.writer, true);
         Poll::Pending
     }
 
@@ -322,9 +332,7 @@ impl Registration {
 
     /// Wakes the task that waits to read, for a reason of the owner's.
     pub fn wake_reader(&self) {
-        if let Some(reader) = self.readiness.reader.take() {
-            self.commons.tasks.wake(reader);
-        }
+        self.readiness.wake_reader(&self.commons.tasks);
     }
 
     /// Whom the loop calls. Held weakly.
@@ -365,8 +373,8 @@ impl Registration {
 
     /// Takes the descriptor out of the poller, for an owner who keeps it open. Nothing is reported any more.
     pub fn deregister(mut self, fd: BorrowedFd<'_>) {
-        if let (Some(inner), Some(token)) = (self.io_loop.upgrade(), self.token.take()) {
-            if !self.detached {
+        if let (Some(inner), Some(token)) = (self.commons.io_loop(), self.token.take()) {
+            if !self.readiness.detached.get() {
                 inner.reactor.deregister(fd.as_raw_fd());
             }
             inner.reactor.forget(token);
@@ -376,7 +384,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        if let (Some(inner), Some(token)) = (self.io_loop.upgrade(), self.token.take()) {
+        if let (Some(inner), Some(token)) = (self.commons.io_loop(), self.token.take()) {
             // The poller's own entry dies with the descriptor; until then its events name a token that is nobody's.
             inner.reactor.forget(token);
         }
@@ -386,5 +394,19 @@ impl Drop for Registration {
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registration").field("ready", &self.ready()).field("token", &self.token).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What every connection has of these, besides a slot in the poller's table.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_registration_is_small() {
+        assert_eq!(size_of::<Registration>(), 24);
+        // With the two counts of an `Rc`.
+        assert_eq!(size_of::<Readiness>() + 16, 56);
     }
 }

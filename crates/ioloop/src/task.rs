@@ -221,21 +221,26 @@ impl Tasks {
 // Whom to wake.
 impl Tasks {
     /// Whom `waker` wakes.
-    #[inline]
     pub(crate) fn wakee(&self, waker: &Waker) -> Wakee {
-        match self.current.get() {
-            Some(current) if current.is_woken_by(waker) => Wakee::Task(current.key),
-            _ => Wakee::Other(Box::new(waker.clone())),
+        match self.current_if_woken_by(waker) {
+            Some(task) => Wakee::Task(task),
+            None => Wakee::Other(Box::new(waker.clone())),
         }
+    }
+
+    /// The task that is being polled, if it is the one that `waker` wakes.
+    #[inline]
+    pub(crate) fn current_if_woken_by(&self, waker: &Waker) -> Option<TaskKey> {
+        let current = self.current.get()?;
+        let same = current.data == waker.data() && ptr::eq(current.vtable, waker.vtable());
+        same.then_some(current.key)
     }
 
     /// Whether to wake `wakee` is as good as `waker`. At worst it says no.
     #[inline]
     pub(crate) fn wakes(&self, wakee: &Wakee, waker: &Waker) -> bool {
         match wakee {
-            Wakee::Task(key) => {
-                self.current.get().is_some_and(|current| current.key == *key && current.is_woken_by(waker))
-            }
+            Wakee::Task(key) => self.current_if_woken_by(waker) == Some(*key),
             Wakee::Other(other) => other.will_wake(waker),
         }
     }
@@ -246,13 +251,6 @@ impl Tasks {
             Wakee::Task(key) => self.wake_task(key),
             Wakee::Other(waker) => waker.wake(),
         }
-    }
-}
-
-impl Current {
-    #[inline]
-    fn is_woken_by(&self, waker: &Waker) -> bool {
-        self.data == waker.data() && ptr::eq(self.vtable, waker.vtable())
     }
 }
 

@@ -25,70 +25,84 @@ pub struct TimeoutHandle(pub(crate) Key);
 /// armed: that one fires, finds the deadline moved, and arms itself again.
 pub struct Deadline {
     commons: Rc<Commons>,
-    at: Cell<Option<Instant>>,
-    armed: Cell<Option<(Key, Instant)>>,
+    /// In the loop's nanoseconds; `NEVER` is none.
+    at: Cell<u64>,
+    armed: Cell<Key>,
 }
+
+const NEVER: u64 = u64::MAX;
 
 impl Deadline {
     /// No deadline yet.
     pub fn new(io_loop: &IoLoop) -> Self {
-        Self { commons: io_loop.inner.commons.clone(), at: Cell::new(None), armed: Cell::new(None) }
+        Self { commons: io_loop.inner.commons.clone(), at: Cell::new(NEVER), armed: Cell::new(Key::NONE) }
     }
 
     /// Moves the deadline. The waiting task learns of an earlier one when it polls next.
-    #[inline]
     pub fn set(&self, at: Instant) {
-        self.at.set(Some(at));
+        self.at.set(self.commons.nanos(at));
+    }
+
+    /// Moves the deadline to this long from the time of the loop's turn. What is past all time, about 584 years, is no deadline.
+    #[inline]
+    pub fn set_after(&self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(NEVER);
+        self.at.set(self.commons.now_nanos().saturating_add(nanos));
     }
 
     /// There is no deadline any more.
     #[inline]
     pub fn clear(&self) {
-        self.at.set(None);
+        self.at.set(NEVER);
+    }
+
+    /// Whether there is a deadline.
+    #[inline]
+    pub fn is_set(&self) -> bool {
+        self.at.get() != NEVER
     }
 
     /// The deadline that is set.
-    #[inline]
     pub fn get(&self) -> Option<Instant> {
-        self.at.get()
+        self.is_set().then(|| self.commons.instant(self.at.get()))
     }
 
     /// Ready once the deadline has passed, by the loop's time of this turn; the deadline stays set.
     #[inline]
     pub fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = self.at.get() else { return Poll::Pending };
-        if self.commons.now.get() >= at {
+        let at = self.at.get();
+        if at == NEVER {
+            return Poll::Pending;
+        }
+        if self.commons.now_nanos() >= at {
             return Poll::Ready(());
         }
-        match self.armed.get() {
-            Some((key, armed_at)) if armed_at <= at && self.commons.keep_waker(key, cx.waker()) => {}
-            _ => self.arm(at, cx.waker()),
+        if !self.commons.is_armed(self.armed.get(), at, cx.waker()) {
+            self.arm(at, cx.waker());
         }
         Poll::Pending
     }
 
-    /// It wasn't armed, or too late, or fired early, which is what a moved deadline makes of it.
+    /// It wasn't armed, or too late, or for another task, or fired early, which is what a moved deadline makes of it.
     #[inline(never)]
-    fn arm(&self, at: Instant, waker: &Waker) {
-        if let Some((key, _)) = self.armed.take() {
-            self.commons.remove_timer(key);
-        }
-        let key = self.commons.arm(at, Action::Wake(self.commons.tasks.wakee(waker)));
-        self.armed.set(Some((key, at)));
+    fn arm(&self, at: u64, waker: &Waker) {
+        let wakee = self.commons.tasks.wakee(waker);
+        self.commons.remove_timer(self.armed.get());
+        self.armed.set(self.commons.arm(at, Action::Wake(wakee)));
     }
 }
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        if let Some((key, _)) = self.armed.get() {
-            self.commons.remove_timer(key);
+        if self.armed.get() != Key::NONE {
+            self.commons.remove_timer(self.armed.get());
         }
     }
 }
 
 impl fmt::Debug for Deadline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Deadline").field("at", &self.at.get()).finish_non_exhaustive()
+        f.debug_struct("Deadline").field("at", &self.get()).finish_non_exhaustive()
     }
 }
 

@@ -37,6 +37,11 @@ pub(crate) struct Key {
     serial: u64,
 }
 
+impl Key {
+    /// Names no timer.
+    pub(crate) const NONE: Self = Self { index: NIL, serial: u64::MAX };
+}
+
 struct Entry {
     deadline: u64,
     /// Insertion order, and the generation that tells a stale `Key`.
@@ -138,19 +143,14 @@ impl Wheel {
         self.release(key.index)
     }
 
-    /// Whom an armed timer wakes.
+    /// When an armed timer is due, and whom it wakes then.
     #[inline]
-    pub(crate) fn wakee(&self, key: Key) -> Option<&Wakee> {
-        match &self.get(key)?.action {
-            Some(Action::Wake(wakee)) => Some(wakee),
+    pub(crate) fn wakee(&self, key: Key) -> Option<(u64, &Wakee)> {
+        let entry = self.get(key)?;
+        match &entry.action {
+            Some(Action::Wake(wakee)) => Some((entry.deadline, wakee)),
             _ => None,
         }
-    }
-
-    /// Has an armed timer wake somebody else, and hands out whom it woke before, to be dropped by the caller.
-    pub(crate) fn replace_wakee(&mut self, key: Key, wakee: Wakee) -> Option<Action> {
-        self.get(key)?;
-        self.entries[key.index as usize].action.replace(Action::Wake(wakee))
     }
 
     /// The time, in nanoseconds, at which the first timer is due.

@@ -26,7 +26,7 @@ impl IoStream {
                 return Poll::Ready(Err(StreamError::AlreadyReading.into()));
             }
             state.half_open = true;
-            if state.input_ended && state.cause.is_none() && state.read.is_empty() {
+            if state.input_ended && state.cause().is_none() && state.read.is_empty() {
                 return Poll::Ready(Ok(0));
             }
         }

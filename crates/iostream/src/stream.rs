@@ -186,15 +186,22 @@ impl IoStream {
     }
 
     /// As [`from_nonblocking_tcp`](Self::from_nonblocking_tcp), for servers that count: `closed` is called when the descriptor
-    /// is closed, whoever does that and how. It must not touch this stream. It is called also when this fails.
+    /// is closed, whoever does that and how. It must not touch this stream. It is called also when this fails. `nodelay` says that
+    /// the socket is known to have Nagle's algorithm off, as one inherits it from its listener: then
+    /// [`set_nodelay`](Self::set_nodelay) has nothing to do.
     ///
     /// # Errors
     /// When the poller refuses the socket.
-    pub fn from_accepted_tcp(socket: TcpStream, options: StreamOptions, closed: Rc<dyn Fn()>) -> io::Result<Self> {
-        Self::new(Tcp::new(socket, OnClosed(Some(closed))), options)
+    pub fn from_accepted_tcp(
+        socket: TcpStream,
+        options: StreamOptions,
+        nodelay: bool,
+        closed: Rc<dyn Fn()>,
+    ) -> io::Result<Self> {
+        Self::new(Tcp::accepted(socket, nodelay, OnClosed(Some(closed))), options)
     }
 
-    /// As [`from_accepted_tcp`](Self::from_accepted_tcp).
+    /// As [`from_accepted_tcp`](Self::from_accepted_tcp), for a Unix-domain socket.
     ///
     /// # Errors
     /// When the poller refuses the socket.
@@ -414,7 +421,10 @@ impl IoStream {
             }
             return;
         }
-        let old = std::mem::replace(&mut state.close_callback, callback);
+        let old = match callback {
+            None if !state.has_close_callback() => None,
+            callback => std::mem::replace(&mut state.rare().close_callback, callback),
+        };
         self.inner.update_watch(&state);
         // The peer may have closed before anybody was interested.
         self.inner.consumed(&mut state);
@@ -440,7 +450,7 @@ impl IoStream {
 
     /// Why it was closed: `None` while it is open, after a clean end by the peer and after [`close`](Self::close).
     pub fn error(&self) -> Option<CloseCause> {
-        self.inner.state.borrow().cause.clone()
+        self.inner.state.borrow().cause().cloned()
     }
 
     /// Sends small writes at once (`true`) or lets the kernel gather them. Does nothing for transports without that choice.

@@ -48,12 +48,19 @@ impl Drop for OnClosed {
 pub(crate) struct Tcp {
     /// Closed before the hook is called.
     socket: TcpStream,
+    /// Nagle's algorithm is known to be off.
+    nodelay: bool,
     _closed: OnClosed,
 }
 
 impl Tcp {
     pub(crate) fn new(socket: TcpStream, closed: OnClosed) -> Self {
-        Self { socket, _closed: closed }
+        Self { socket, nodelay: false, _closed: closed }
+    }
+
+    /// One that is known to have Nagle's algorithm off, or not.
+    pub(crate) fn accepted(socket: TcpStream, nodelay: bool, closed: OnClosed) -> Self {
+        Self { socket, nodelay, _closed: closed }
     }
 }
 
@@ -79,7 +86,12 @@ impl Transport for Tcp {
     }
 
     fn set_nodelay(&mut self, nodelay: bool) -> io::Result<()> {
-        self.socket.set_nodelay(nodelay)
+        if nodelay && self.nodelay {
+            return Ok(());
+        }
+        self.socket.set_nodelay(nodelay)?;
+        self.nodelay = nodelay;
+        Ok(())
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use landspout_ioloop::{EventTarget, IoLoop, LoopError, Ready, Registration, TimeoutHandle, panic_message};
 
+use socket2::SockRef;
+
 use crate::{Connection, DEFAULT_BACKLOG, Listener, PeerAddress};
 
 /// A good cap for a listener that forked siblings share: who wakes first must not take everything (Tornado issue 2202).
@@ -58,6 +60,7 @@ pub fn add_accept_handler(
 #[derive(Clone, Debug)]
 pub struct AcceptOptions {
     batch: u32,
+    nodelay: bool,
 }
 
 impl Default for AcceptOptions {
@@ -69,13 +72,20 @@ impl Default for AcceptOptions {
 impl AcceptOptions {
     /// At most [`DEFAULT_BACKLOG`] connections a turn.
     pub const fn new() -> AcceptOptions {
-        AcceptOptions { batch: DEFAULT_BACKLOG }
+        AcceptOptions { batch: DEFAULT_BACKLOG, nodelay: false }
     }
 
     /// How many connections are accepted in one turn of the loop, at least one; the others have to wait until everybody else
     /// had a turn. [`SHARED_ACCEPT_BATCH`] is good for a listener that several processes accept from.
     pub const fn batch(mut self, connections: u32) -> AcceptOptions {
         self.batch = connections;
+        self
+    }
+
+    /// Whether connections over TCP send small writes at once, with Nagle's algorithm off. Default false. The listener is told,
+    /// and connections inherit it; only those that waited already when it was told cost a system call each.
+    pub const fn nodelay(mut self, nodelay: bool) -> AcceptOptions {
+        self.nodelay = nodelay;
         self
     }
 
@@ -101,6 +111,9 @@ impl AcceptOptions {
         let listener = listener.into();
         // A blocking listener, say one inherited from a service manager, would stop the loop when it has nobody.
         listener.set_nonblocking(true)?;
+        if let (true, Listener::Tcp(listener)) = (self.nodelay, &listener) {
+            SockRef::from(listener).set_tcp_nodelay(true)?;
+        }
         let registration = Registration::new(&IoLoop::current(), listener.as_fd(), Ready::NONE)?;
         Ok(AcceptHandler { acceptor: Acceptor::start(self, Source::new(listener), registration, Box::new(callback)) })
     }
@@ -159,6 +172,8 @@ struct Acceptor {
     /// Empty while it runs, and once removed.
     callback: Cell<Option<Callback>>,
     batch: u32,
+    /// Connections may be there that came before the listener was told, and are to be told themselves.
+    tell_nodelay: Cell<bool>,
     paused: Cell<bool>,
     /// A batch is due in the next turn; events until then start none.
     scheduled: Cell<bool>,
@@ -179,6 +194,7 @@ impl Acceptor {
             registration: RefCell::new(None),
             callback: Cell::new(Some(callback)),
             batch: options.batch.max(1),
+            tell_nodelay: Cell::new(options.nodelay),
             paused: Cell::new(false),
             scheduled: Cell::new(false),
             retry: Cell::new(None),
@@ -205,6 +221,10 @@ impl Acceptor {
             match accepted {
                 Ok((connection, peer)) => {
                     last_skipped = None;
+                    if let (true, Connection::Tcp(socket)) = (self.tell_nodelay.get(), &connection) {
+                        // A refusal is a connection that is being reset, which shows itself soon.
+                        let _ = socket.set_nodelay(true);
+                    }
                     self.pause.set(FIRST_PAUSE);
                     self.call(connection, peer);
                 }
@@ -233,6 +253,7 @@ impl Acceptor {
     }
 
     fn nobody_waits(&self) {
+        self.tell_nodelay.set(false);
         if let Some(registration) = &*self.registration.borrow() {
             registration.clear(Ready::READABLE);
         }

@@ -141,6 +141,23 @@ fn whoever_waited_before_is_accepted() {
 }
 
 #[test]
+fn connections_send_small_writes_at_once_if_told_so_whenever_they_came() {
+    for nodelay in [true, false] {
+        let (socket, address) = listener();
+        let _early = clients(address, 1);
+        let (kept, callback) = keep(2);
+        AcceptOptions::new().nodelay(nodelay).add_accept_handler(socket, callback).unwrap();
+        turns(3);
+        assert_eq!(kept.borrow().len(), 1);
+        let _late = clients(address, 1);
+        run();
+        for (connection, _) in &*kept.borrow() {
+            assert_eq!(SockRef::from(connection).tcp_nodelay().unwrap(), nodelay);
+        }
+    }
+}
+
+#[test]
 fn a_turn_accepts_no_more_than_the_cap_and_nobody_is_forgotten() {
     let (socket, address) = listener();
     let clients = clients(address, 20);

@@ -73,6 +73,8 @@ pub struct TcpServer {
 pub(crate) struct Inner {
     pub(crate) on_stream: OnStream,
     pub(crate) streams: StreamOptions,
+    /// Connections over TCP have Nagle's algorithm off.
+    pub(crate) nodelay: bool,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<(ReloadableServerConfig, Duration)>,
     pub(crate) proxy_protocol: Option<ProxyProtocol>,
@@ -274,6 +276,7 @@ impl TcpServer {
             Some(_) => AcceptOptions::new().batch(SHARED_ACCEPT_BATCH),
             None => AcceptOptions::new(),
         };
+        let options = options.nodelay(self.inner.nodelay);
         let inner = self.inner.clone();
         let accepting =
             options.add_accept_handler(socket, move |connection, address| inner.accepted(connection, address))?;
@@ -351,7 +354,7 @@ impl Inner {
 
     fn stream(&self, connection: Connection, closed: Closed) -> io::Result<IoStream> {
         match connection {
-            Connection::Tcp(socket) => IoStream::from_accepted_tcp(socket, self.streams, closed),
+            Connection::Tcp(socket) => IoStream::from_accepted_tcp(socket, self.streams, self.nodelay, closed),
             Connection::Unix(socket) => IoStream::from_accepted_unix(socket, self.streams, closed),
         }
     }

@@ -82,7 +82,7 @@ impl Inner {
         let state = &mut *guard;
         state.dirty = false;
         let usual =
-            state.phase == Phase::Open && !state.layered && state.keep_alive.is_none() && state.waiters.is_empty();
+            state.phase == Phase::Open && !state.layered && state.keep_alive.is_none() && state.waiters().is_empty();
         let Some(transport) = state.transport.as_mut().filter(|_| usual && !state.write.is_empty()) else {
             return false;
         };
@@ -176,7 +176,7 @@ impl Inner {
         }
         state.output_ended = true;
         let given_up = state.write.take_memory();
-        let waiters = std::mem::take(&mut state.waiters);
+        let waiters = state.take_waiters();
         let keep_alive = if state.own_output { None } else { state.keep_alive.take() };
         if state.own_output {
             // Keeps the stream until the transport's last words are out.
@@ -206,15 +206,16 @@ impl Inner {
     pub(super) fn wait(&self, waker: &Waker, mark: u64, id: Option<u32>) {
         let known = |waiter: &Waiter| waiter.id == id && (id.is_some() || waiter.waker.will_wake(waker));
         let served = |waiter: &Waiter| known(waiter) && waiter.waker.will_wake(waker) && waiter.mark <= mark;
-        if self.state.borrow().waiters.iter().any(served) {
+        if self.state.borrow().waiters().iter().any(served) {
             return;
         }
         let waiter = Waiter { id, mark, waker: waker.clone() };
         let mut state = self.state.borrow_mut();
-        let old = match state.waiters.iter_mut().find(|waiter| known(waiter)) {
+        let waiters = &mut state.rare().waiters;
+        let old = match waiters.iter_mut().find(|waiter| known(waiter)) {
             Some(place) => Some(std::mem::replace(place, waiter)),
             None => {
-                state.waiters.push(waiter);
+                waiters.push(waiter);
                 None
             }
         };
@@ -225,8 +226,8 @@ impl Inner {
     /// The future that waited is gone.
     pub(crate) fn forget_waiter(&self, id: u32) {
         let mut state = self.state.borrow_mut();
-        let place = state.waiters.iter().position(|waiter| waiter.id == Some(id));
-        let waiter = place.map(|at| state.waiters.remove(at));
+        let place = state.waiters().iter().position(|waiter| waiter.id == Some(id));
+        let waiter = place.map(|at| state.rare().waiters.remove(at));
         drop(state);
         drop(waiter);
     }
@@ -380,12 +381,15 @@ impl Inner {
     pub(super) fn wake_reached(&self) {
         let mut state = self.state.borrow_mut();
         let reached = state.flushed;
-        if !state.waiters.iter().any(|waiter| waiter.mark <= reached) {
+        if !state.waiters().iter().any(|waiter| waiter.mark <= reached) {
             return;
         }
-        let (done, waiting): (Vec<_>, _) =
-            std::mem::take(&mut state.waiters).into_iter().partition(|waiter| waiter.mark <= reached);
-        state.waiters = waiting;
+        let (done, waiting): (Vec<_>, _) = state.take_waiters().into_iter().partition(|waiter| waiter.mark <= reached);
+        let rare = state.rare();
+        rare.waiters = waiting;
+        if rare.waiters.is_empty() && rare.close_callback.is_none() && rare.cause.is_none() {
+            state.rare = None;
+        }
         drop(state);
         for waiter in done {
             waiter.waker.wake();
@@ -401,7 +405,7 @@ impl Inner {
         if state.handshake.is_some() {
             watch = watch | Ready::READABLE;
         }
-        if state.close_callback.is_some() {
+        if state.has_close_callback() {
             watch = watch | Ready::READ_CLOSED | Ready::ERROR;
         }
         self.registration.watch(watch);
@@ -424,7 +428,7 @@ mod tests {
         let test = io_loop.run_sync(async {
             let (one, _other) = IoStream::pair().unwrap();
             one.write(&vec![0; 10_000_000]).unwrap();
-            let waiters = || one.inner.state.borrow().waiters.len();
+            let waiters = || one.inner.state.borrow().waiters().len();
             poll_fn(|cx| {
                 for n in 0..100 {
                     let mut written = pin!(one.write(b"x").unwrap());
