@@ -81,11 +81,13 @@ fn left_out(sample: &Sample, common: Option<(f64, f64)>) -> Option<&'static str>
 
 /// What is told about a case; nothing without samples.
 pub(super) fn section(case: &Case, samples: &[Sample]) -> Option<String> {
-    let last = samples.last()?;
+    if samples.is_empty() {
+        return None;
+    }
     let mut text = format!("## {}\n\nGoal: {}.\n\n{}", case.title, case.goal, table(case, &figures(samples)));
-    let mut days: Vec<&str> = samples.iter().map(|sample| sample.date.as_str()).collect();
-    days.dedup();
-    text.push_str(&format!("\nTaken {} at {}", days.join(" and "), last.commit));
+    let mut runs: Vec<String> = samples.iter().map(|sample| format!("{} at {}", sample.date, sample.commit)).collect();
+    runs.dedup();
+    text.push_str(&format!("\nTaken {}", runs.join(" and ")));
     let common = common_state(samples);
     if let Some((least, greatest)) = common {
         text.push_str(&format!("; a cache line's ping-pong took {least:.0} to {greatest:.0} ns"));
