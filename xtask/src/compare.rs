@@ -31,7 +31,9 @@ use samples::{Measured, Sample, Writer};
 /// The CPU of the server. Its neighbour has the load.
 const SERVER_CPU: &str = "0";
 /// What starts a program that goes before all others.
-pub(crate) const EXCLUSIVE: &[&str] = &["chrt", "--fifo", "1"];
+const EXCLUSIVE: &[&str] = &["chrt", "--fifo", "1"];
+/// What starts one that takes its turn, and doesn't interrupt another when it is woken.
+const IN_TURN: &[&str] = &["chrt", "--batch", "0"];
 
 /// What the command line says.
 struct Options {
@@ -99,6 +101,7 @@ pub(crate) fn is_ours(peer: &str) -> bool {
 }
 
 /// What a case needs to measure.
+#[derive(Clone)]
 pub(crate) struct Bench<'a> {
     pub(crate) root: &'a Path,
     /// The program of the load generator.
@@ -109,8 +112,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) results: &'a Path,
     /// The name of the case.
     pub(crate) case: &'a str,
-    /// Server and load go before all others.
-    pub(crate) exclusive: bool,
+    /// How server and load are scheduled: words before a program.
+    pub(crate) scheduled: &'static [&'static str],
 }
 
 impl Bench<'_> {
@@ -121,7 +124,17 @@ impl Bench<'_> {
 
     /// The same for other CPUs, as `0,1`.
     pub(crate) fn prefix_on(&self, cpus: &'static str) -> Vec<&'static str> {
-        [if self.exclusive { EXCLUSIVE } else { &[] }, &["taskset", "-c", cpus]].concat()
+        [self.scheduled, &["taskset", "-c", cpus]].concat()
+    }
+
+    /// The same where server and load are on one CPU: each works until it has to wait for the other.
+    pub(crate) fn in_turn(&self) -> Self {
+        let scheduled = if self.is_exclusive() { EXCLUSIVE } else { IN_TURN };
+        Self { scheduled, ..self.clone() }
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.scheduled == EXCLUSIVE
     }
 
     /// Starts a peer as it is set up for this case, behind these words.
@@ -184,9 +197,9 @@ fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>
     }
     let chosen = |peer: &&Peer| options.peers.is_empty() || options.peers.iter().any(|chosen| chosen.name == peer.name);
     let peers: Vec<&Peer> = PEERS.iter().filter(chosen).collect();
-    let &Options { seconds, exclusive, .. } = options;
+    let (seconds, scheduled) = (options.seconds, if options.exclusive { EXCLUSIVE } else { &[] });
     let load = load::build(root)?;
-    let mut bench = Bench { root, load, seconds, results, case: "", exclusive };
+    let mut bench = Bench { root, load, seconds, results, case: "", scheduled };
     let mut failed = Vec::new();
     let mut runnable = Vec::new();
     for peer in peers {
@@ -240,7 +253,7 @@ fn repeated(bench: &Bench<'_>, case: &Case, peer: &Peer, repetitions: usize) -> 
         let mut sample = (case.measure)(bench, peer);
         if let Ok(Measured { machine: Some(machine), .. }) = &mut sample {
             // Others got what these two left over.
-            machine.other_load *= if bench.exclusive { 0.0 } else { 1.0 };
+            machine.other_load *= if bench.is_exclusive() { 0.0 } else { 1.0 };
         }
         sample
     };

@@ -64,6 +64,7 @@ usage: landspout-load KIND --port N [OPTION..]
   --pid N              of the server: what it and its children spend is printed
   --server-cpu N       where it runs; together with --cpu, the state of the machine is measured before and after
   --cpu N              where the load runs
+  --place WHERE        apart, or together: then it runs on the server's CPU nevertheless (default apart)
   --connections N      default 64 (stream: 1)
   --idle N             further ones that stay idle after a request (default 0)
   --source ADDRESS     where they come from (hold; default 127.0.0.1)

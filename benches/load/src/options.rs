@@ -13,6 +13,8 @@ pub(crate) struct Options {
     pub(crate) pid: Option<u32>,
     pub(crate) server_cpu: Option<usize>,
     pub(crate) cpu: Option<usize>,
+    /// The load runs on the server's CPU, too.
+    pub(crate) together: bool,
     pub(crate) connections: Option<usize>,
     /// Further ones that are open and do nothing.
     pub(crate) idle: usize,
@@ -52,6 +54,7 @@ impl Options {
             pid: None,
             server_cpu: None,
             cpu: None,
+            together: false,
             connections: None,
             idle: 0,
             source: Ipv4Addr::LOCALHOST,
@@ -74,6 +77,7 @@ impl Options {
                 "--port" => options.port = Some(number(flag, value)?),
                 "--pid" => options.pid = Some(number(flag, value)?),
                 "--server-cpu" => options.server_cpu = Some(number(flag, value)?),
+                "--place" => options.together = is_together(value)?,
                 "--cpu" => options.cpu = Some(number(flag, value)?),
                 "--connections" => options.connections = Some(positive(flag, value)?),
                 "--idle" => options.idle = number(flag, value)?,
@@ -93,6 +97,14 @@ impl Options {
     pub(crate) fn address(&self) -> Result<SocketAddrV4, Error> {
         let port = self.port.ok_or("--port is missing")?;
         Ok(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+    }
+}
+
+fn is_together(place: &str) -> Result<bool, Error> {
+    match place {
+        "apart" => Ok(false),
+        "together" => Ok(true),
+        _ => Err(format!("--place: apart or together, not {place:?}").into()),
     }
 }
 

@@ -92,7 +92,7 @@ pub(crate) fn measured(
         _ => Ok(None),
     };
     let before = look()?;
-    if let Some(cpu) = options.cpu {
+    if let Some(cpu) = if options.together { options.server_cpu } else { options.cpu } {
         state::pin(cpu).map_err(|error| format!("--cpu {cpu}: {error}"))?;
     }
     let mut held = Held::default();

@@ -49,13 +49,27 @@ pub(crate) const CASES: &[Case] = &[
         ..REQUESTS
     },
     Case {
+        name: "together-keepalive",
+        title: "GET, keep-alive, 64 connections, short headers; server and load on one CPU",
+        goal: "less than every peer on epoll",
+        measure: |bench, peer| load::sample_in_turn(bench, peer, &["keepalive"], Per::Request),
+        ..REQUESTS
+    },
+    Case {
+        name: "together-pipelined",
+        title: "GET, 16 pipelined requests at a time, 64 connections, short headers; server and load on one CPU",
+        goal: "less than every peer that parses",
+        measure: |bench, peer| load::sample_in_turn(bench, peer, &["pipelined", "--batch", "16"], Per::Request),
+        ..REQUESTS
+    },
+    Case {
         name: "churn",
-        title: "GET, a connection for each request, 64 at a time",
+        title: "GET, a connection for each request, 64 at a time; server and load on one CPU",
         goal: "less than every peer, at most 1.06 × raw",
         measure: |bench, peer| {
             // Not every server closes when it is asked to.
             let closer = if peer.can(Ability::Closes) || peer.name == "raw" { "server" } else { "client" };
-            load::sample(bench, peer, &["churn", "--closer", closer], Per::Request)
+            load::sample_in_turn(bench, peer, &["churn", "--closer", closer], Per::Request)
         },
         ..REQUESTS
     },

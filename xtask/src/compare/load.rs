@@ -1,10 +1,11 @@
 //! Samples by the load generator in `benches/load`: a peer on one CPU, the load on another, and the peer's CPU time for each unit.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
 use super::samples::{Machine, Measured};
-use super::{Bench, EXCLUSIVE, SERVER_CPU};
+use super::{Bench, SERVER_CPU};
 use crate::ci;
 use crate::peers::{Peer, Started};
 
@@ -38,6 +39,12 @@ pub(crate) fn sample(bench: &Bench<'_>, peer: &Peer, words: &[&str], per: Per) -
     Ok(measured)
 }
 
+/// The same on one CPU, where the two take turns. For loads that cost the client as much as the server: with a CPU each, a fast server
+/// would wait most, and pay for being woken.
+pub(crate) fn sample_in_turn(bench: &Bench<'_>, peer: &Peer, words: &[&str], per: Per) -> Result<Measured, String> {
+    sample(&bench.in_turn(), peer, &[words, &["--place", "together"]].concat(), per)
+}
+
 /// Puts this load on a started peer, for as long as a sample takes.
 pub(crate) fn timed(bench: &Bench<'_>, started: &Started, words: &[&str], per: Per) -> Result<Measured, String> {
     let seconds = bench.seconds.to_string();
@@ -59,11 +66,9 @@ pub(crate) fn run(bench: &Bench<'_>, started: &Started, words: &[&str]) -> Resul
 /// Runs the generator, beside nothing that was started.
 pub(crate) fn call(bench: &Bench<'_>, words: &[&str]) -> Result<(String, String), String> {
     let (kind, rest) = words.split_first().expect("a load has a kind");
-    let mut command = Command::new(&bench.load);
-    if bench.exclusive {
-        command = Command::new(EXCLUSIVE[0]);
-        command.args(&EXCLUSIVE[1..]).arg(&bench.load);
-    }
+    let mut program = bench.scheduled.iter().map(OsStr::new).chain([bench.load.as_os_str()]);
+    let mut command = Command::new(program.next().expect("the generator is a program"));
+    command.args(program);
     command.args([kind, "--server-cpu", SERVER_CPU, "--cpu", LOAD_CPU]).args(rest);
     let output = command.output().map_err(|error| format!("{}: {error}", bench.load.display()))?;
     let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
