@@ -17,6 +17,7 @@ use crate::Error;
 use crate::answers::{Answers, Known};
 use crate::http;
 use crate::options::Options;
+use crate::state;
 use crate::window::{Totals, Window};
 
 /// Of one process: what is usual allows 20,000 descriptors, and an address has 28,000 ports.
@@ -36,20 +37,19 @@ pub(crate) struct Held(Vec<Child>);
 impl Held {
     /// Opens so many more.
     pub(crate) fn open(&mut self, options: &Options, count: usize) -> Result<(), Error> {
-        if count == 0 {
-            return Ok(());
-        }
-        let port = options.address()?.port().to_string();
-        let program = std::env::current_exe()?;
+        self.open_from(options, &[(count, None)])
+    }
+
+    /// Opens so many more from each of these CPUs, at the same time.
+    pub(crate) fn open_from(&mut self, options: &Options, parts: &[(usize, Option<usize>)]) -> Result<(), Error> {
         let before = self.0.len();
-        let mut left = count;
-        while left > 0 {
-            let share = left.min(EACH);
-            let source = Ipv4Addr::new(127, 0, 0, u8::try_from(self.0.len() + 2)?).to_string();
-            let mut command = Command::new(&program);
-            command.args(["hold", "--port", &port, "--source", &source, "--connections", &share.to_string()]);
-            self.0.push(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
-            left -= share;
+        for (count, cpu) in parts {
+            let mut left = *count;
+            while left > 0 {
+                let share = left.min(EACH);
+                self.start_holder(options, share, *cpu)?;
+                left -= share;
+            }
         }
         for holder in &mut self.0[before..] {
             let output = holder.stdout.as_mut().ok_or("a holder has no output")?;
@@ -57,6 +57,16 @@ impl Held {
                 return Err("idle connections failed".into());
             }
         }
+        Ok(())
+    }
+
+    fn start_holder(&mut self, options: &Options, count: usize, cpu: Option<usize>) -> Result<(), Error> {
+        let source = Ipv4Addr::new(127, 0, 0, u8::try_from(self.0.len() + 2)?).to_string();
+        let (port, count) = (options.address()?.port().to_string(), count.to_string());
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["hold", "--port", &port, "--source", &source, "--connections", &count]);
+        command.args(cpu.iter().flat_map(|cpu| ["--cpu".to_owned(), cpu.to_string()]));
+        self.0.push(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
         Ok(())
     }
 
@@ -88,6 +98,9 @@ impl Drop for Held {
 /// Holds connections until its input ends.
 pub(crate) fn hold(options: &Options) -> Result<String, Error> {
     allow_descriptors()?;
+    if let Some(cpu) = options.cpu {
+        state::pin(cpu).map_err(|error| format!("--cpu {cpu}: {error}"))?;
+    }
     let (address, request) = (options.address()?, http::get(options));
     let mut known = Known::default();
     let mut held = Vec::with_capacity(options.connections.unwrap_or(1));

@@ -46,14 +46,14 @@ fn word(line: &str, key: &str) -> Result<u64, Error> {
     Ok(value.ok_or_else(|| format!("one of the loads printed no {key}"))?.parse()?)
 }
 
-/// Opens connections, each with one request, and tells how many the workers have of them: the least and the most.
+/// Opens connections from both CPUs, each with one request, and tells how many the workers have of them: the least and the most.
 pub(crate) fn balance(options: &Options, window: &mut Window) -> Result<Totals, Error> {
     let count = options.connections.unwrap_or(MANY);
     let pid = options.pid.ok_or("--pid is missing")?;
     window.begin()?;
     let before = watched(pid)?;
     let mut held = Held::default();
-    held.open(options, count)?;
+    held.open_from(options, &[(count / 2, options.server_cpu), (count - count / 2, options.cpu)])?;
     let after = watched(pid)?;
     let totals = Totals { requests: count as u64, ..Totals::default() };
     window.end(&totals)?;
