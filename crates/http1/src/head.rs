@@ -98,11 +98,13 @@ pub(crate) fn parse_scanned_response(
 #[inline(always)]
 pub(crate) fn method_of(method: &[u8]) -> Method {
     // Arrays are compared as a whole, slices byte by byte.
-    match (method.len(), method.first_chunk(), method.first_chunk()) {
-        (3, Some(b"GET"), _) => Method::GET,
-        (4, _, Some(b"POST")) => Method::POST,
-        _ => other_method(method),
+    if method.len() == 3 && method.first_chunk() == Some(b"GET") {
+        return Method::GET;
     }
+    if method.len() == 4 && method.first_chunk() == Some(b"POST") {
+        return Method::POST;
+    }
+    other_method(method)
 }
 
 #[inline(never)]

@@ -336,7 +336,7 @@ impl Http1Connection {
         body: &[u8],
     ) -> Result<(), HttpOutputError> {
         let compose = |out: &mut Vec<u8>| {
-            let (mut encoder, mut heads) = (self.encoder.borrow_mut(), self.rendered.heads.borrow_mut());
+            let (mut encoder, mut heads) = (self.encoder_of_head(), self.rendered.heads.borrow_mut());
             encoder.response_with(&mut heads, start_line, headers, body, out)
         };
         self.link().stream.write_with(body.len(), compose).map_err(output_error)?
@@ -411,7 +411,10 @@ impl HttpConnection for Http1Connection {
             let (mut encoder, mut heads) = (self.encoder_of_head(), self.rendered.heads.borrow_mut());
             encoder.kept_response(&mut heads, start_line, headers, body, out)
         };
-        if !link.stream.write_with(body.len(), kept).map_err(output_error)? {
+        // Only constant fields can be kept.
+        let written =
+            headers.as_static().is_some() && link.stream.write_with(body.len(), kept).map_err(output_error)?;
+        if !written {
             self.compose_response(start_line, headers, body)?;
         }
         self.end();
