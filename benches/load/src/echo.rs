@@ -14,6 +14,9 @@ use crate::window::{Totals, Window};
 const MESSAGE: &[u8; 64] = b"sixty-four bytes that go there and come back, again and again...";
 /// What is written at a time.
 const PIECE: usize = 64 * 1024;
+/// What is on its way there and back at most. With more, buffers fill up, and who waits for whom, by chance, tells more than what a
+/// byte costs.
+const ON_THE_WAY: u64 = 4 * PIECE as u64;
 /// More than a read brings.
 const BUFFER: usize = 256 * 1024;
 
@@ -60,7 +63,7 @@ fn send(socket: &OwnedFd) -> Result<(), Error> {
     }
 }
 
-/// One connection writes as much as is taken, and reads what comes back. The kernel drops that, so that no copying of ours is
+/// One connection writes pieces, and reads what comes back. The kernel drops that, so that no copying of ours is
 /// waited for.
 pub(crate) fn bulk(options: &Options, window: &mut Window) -> Result<Totals, Error> {
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -77,14 +80,16 @@ pub(crate) fn bulk(options: &Options, window: &mut Window) -> Result<Totals, Err
         // By turns, so that neither side fills up.
         while !stuck {
             stuck = true;
-            match net::send(&socket, &piece[gone..], SendFlags::NOSIGNAL) {
-                Ok(sent) => {
-                    gone = (gone + sent) % PIECE;
-                    missing += sent as u64;
-                    stuck = false;
+            if missing < ON_THE_WAY {
+                match net::send(&socket, &piece[gone..], SendFlags::NOSIGNAL) {
+                    Ok(sent) => {
+                        gone = (gone + sent) % PIECE;
+                        missing += sent as u64;
+                        stuck = false;
+                    }
+                    Err(Errno::AGAIN | Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
                 }
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
             }
             if let Some(received) = receive(&socket, &mut buffer, RecvFlags::TRUNC)? {
                 totals.bytes += received as u64;
