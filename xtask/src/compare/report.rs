@@ -124,7 +124,11 @@ fn others(samples: &[(&str, &Sample)]) -> String {
 fn table(case: &Case, figures: &[Figure]) -> String {
     let first = |whose: fn(&str) -> bool| figures.iter().find(|one| whose(&one.peer)).map(|one| one.median);
     let (limit, ours) = (first(is_limit), first(is_ours));
-    let ratio = |median: f64, to: Option<f64>| to.map_or("–".to_owned(), |to| format!("{:.2}", median / to));
+    let ratio = |median: f64, to: Option<f64>| match to.map(|to| median / to) {
+        None => "–".to_owned(),
+        Some(ratio) if ratio < 9.995 => format!("{ratio:.2}"),
+        Some(ratio) => figure(ratio),
+    };
     let has_rate = !case.rate.is_empty();
     let has_busy = figures.iter().any(|figure| figure.busy.is_some());
     let has_memory = figures.iter().any(|figure| figure.memory.is_some());
@@ -196,10 +200,11 @@ Made by `cargo xtask compare report --write` from the samples of `cargo xtask co
 peers are and by which rules they are set up, and how to measure again.
 
 The main figure is the CPU time that the operating system counts for the server, user code and system calls together, for each
-unit of work. The server has one CPU, the load another; both are busy all the time, or nearly. Each figure is the median
-of samples taken in turn with those of all other peers; less is better. Throughput follows from it where the server is what is
-waited for. `busy` is the share of its CPU that the server used: one that has time to wait pays for being woken, so a lower
-share means that the figure is too high, if anything. `raw` parses nothing and is the practical limit, no peer.
+unit of work. The server has one CPU, the load another, where a title doesn't say otherwise; both are busy all the time, or
+nearly. Each figure is the median of samples taken in turn with those of all other peers; less is better. Throughput follows from
+it where the server is what is waited for. `busy` is the share of its CPU that the server used: one that has time to wait
+pays for being woken, so that its figure is too high, if anything. Where the two take turns on one CPU, the rest is the
+load's. `raw` parses nothing and is the practical limit, no peer.
 
 A virtual machine's CPUs are moved by their host, and the same work needs up to a third more CPU time when they share no cache.
 So each sample is taken between two looks at how long a cache line needs from one to the other and back, and only samples of
