@@ -14,18 +14,36 @@ use std::time::{Duration, Instant};
 use crate::examples::{self, running::Running};
 use crate::{ci, interop};
 
-/// A request, how many of it are sent at a time, and what one of them took when it was last recorded.
+/// A request, how it comes, and what one of them took when it was last recorded.
 struct Case {
     name: &'static str,
     request: &'static str,
-    batch: usize,
+    load: Load,
     recorded: f64,
 }
 
-const CASES: [Case; 3] = [
-    Case { name: "keep-alive", request: SHORT, batch: 1, recorded: 2_859.0 },
-    Case { name: "pipelined × 16", request: SHORT, batch: 16, recorded: 1_266.0 },
-    Case { name: "keep-alive, a browser's head", request: BROWSER, batch: 1, recorded: 5_585.0 },
+#[derive(Clone, Copy)]
+enum Load {
+    /// On so many connections, which are kept. A batch of so many requests is sent on each, before any answer is looked at.
+    Kept { connections: usize, batch: usize },
+    /// On a connection for each, which the request asks to end.
+    New,
+}
+
+/// One connection, one request at a time.
+const ALONE: Load = Load::Kept { connections: 1, batch: 1 };
+
+const CASES: [Case; 5] = [
+    Case { name: "keep-alive", request: SHORT, load: ALONE, recorded: 2_859.0 },
+    Case {
+        name: "keep-alive, 64 connections",
+        request: SHORT,
+        load: Load::Kept { connections: 64, batch: 1 },
+        recorded: 2_446.0,
+    },
+    Case { name: "pipelined × 16", request: SHORT, load: Load::Kept { connections: 1, batch: 16 }, recorded: 1_266.0 },
+    Case { name: "keep-alive, a browser's head", request: BROWSER, load: ALONE, recorded: 5_585.0 },
+    Case { name: "connection per request", request: LAST, load: Load::New, recorded: 8_870.0 },
 ];
 /// The compiler of these numbers.
 const RECORDED_WITH: &str = "rustc 1.95.0";
@@ -33,6 +51,7 @@ const RECORDED_WITH: &str = "rustc 1.95.0";
 const TOLERANCE: f64 = 0.03;
 
 pub(crate) const SHORT: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const LAST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 /// 12 fields, 700 bytes.
 const BROWSER: &str = "GET /articles/2026/11/some-story?ref=front HTTP/1.1\r\n\
     Host: www.example.com\r\n\
@@ -49,7 +68,7 @@ const BROWSER: &str = "GET /articles/2026/11/some-story?ref=front HTTP/1.1\r\n\
     Sec-Fetch-Mode: navigate\r\n\
     Priority: u=0, i\r\n\
     \r\n";
-/// All divisible by every batch.
+/// All divisible by every batch on all connections of a case.
 const SHORT_RUN: usize = 1_600;
 const LONG_RUN: usize = 33_600;
 /// For a server whose short run takes seconds, as an interpreted one's.
@@ -78,8 +97,8 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         println!("count: the numbers were recorded with {RECORDED_WITH}, this is another compiler");
     }
     let mut grown = Vec::new();
-    for Case { name, request, batch, recorded } in CASES {
-        let counted = per_request(request, batch, |prefix| {
+    for Case { name, request, load, recorded } in CASES {
+        let counted = per_request_of(request, load, |prefix| {
             let (valgrind, flags) = prefix.split_first().expect("a prefix is a program");
             let arguments = [flags, &[program, "--port", "0"]].concat();
             let running =
@@ -110,22 +129,34 @@ pub(crate) fn per_request(
     batch: usize,
     start: impl Fn(&[&str]) -> Result<(Running, SocketAddr), String>,
 ) -> Result<f64, String> {
+    per_request_of(request, Load::Kept { connections: 1, batch }, start)
+}
+
+fn per_request_of(
+    request: &str,
+    load: Load,
+    start: impl Fn(&[&str]) -> Result<(Running, SocketAddr), String>,
+) -> Result<f64, String> {
     let begin = Instant::now();
-    let short = collected(request, batch, SHORT_RUN, &start)?;
+    let short = collected(request, load, SHORT_RUN, &start)?;
     let long_run = if begin.elapsed() < PATIENCE { LONG_RUN } else { LESS_LONG_RUN };
-    let long = collected(request, batch, long_run, &start)?;
+    let long = collected(request, load, long_run, &start)?;
     Ok(long.saturating_sub(short) as f64 / (long_run - SHORT_RUN) as f64)
 }
 
 /// The instructions of a whole run that answers so many requests, in all processes.
 fn collected(
     request: &str,
-    batch: usize,
+    load: Load,
     requests: usize,
     start: impl Fn(&[&str]) -> Result<(Running, SocketAddr), String>,
 ) -> Result<u64, String> {
     let (running, address) = start(&["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"])?;
-    ask(address, request, batch, requests).map_err(|error| format!("asking under callgrind: {error}"))?;
+    let asked = match load {
+        Load::Kept { connections, batch } => ask(address, request, connections, batch, requests),
+        Load::New => ask_anew(address, request, requests),
+    };
+    asked.map_err(|error| format!("asking under callgrind: {error}"))?;
     running.terminate()?;
     let output = running.output();
     let number = |line: &str| line.split_once("Collected : ")?.1.trim().parse::<u64>().ok();
@@ -133,25 +164,45 @@ fn collected(
     if numbers.is_empty() { Err(format!("callgrind printed no sum:\n{output}")) } else { Ok(numbers.iter().sum()) }
 }
 
-fn ask(address: SocketAddr, request: &str, batch: usize, requests: usize) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect(address)?;
+fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(DEADLINE))?;
     stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn ask_anew(address: SocketAddr, request: &str, requests: usize) -> std::io::Result<()> {
+    let mut answer = Vec::new();
+    for _ in 0..requests {
+        let mut stream = connect(address)?;
+        stream.write_all(request.as_bytes())?;
+        answer.clear();
+        stream.read_to_end(&mut answer)?;
+    }
+    Ok(())
+}
+
+fn ask(address: SocketAddr, request: &str, connections: usize, batch: usize, requests: usize) -> std::io::Result<()> {
+    let mut streams = (0..connections).map(|_| connect(address)).collect::<std::io::Result<Vec<_>>>()?;
     let mut answer = [0; 4096];
     // The body's last byte ends the first answer; all have its length.
-    stream.write_all(request.as_bytes())?;
+    streams[0].write_all(request.as_bytes())?;
     let mut length = 0;
     while !answer[..length].ends_with(b"Hello, World!") {
-        match stream.read(&mut answer[length..])? {
+        match streams[0].read(&mut answer[length..])? {
             0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
             n => length += n,
         }
     }
     let batches = request.as_bytes().repeat(batch);
     let mut answers = vec![0; length * batch];
-    for _ in 0..requests / batch {
-        stream.write_all(&batches)?;
-        stream.read_exact(&mut answers)?;
+    for _ in 0..requests / batch / connections {
+        for stream in &mut streams {
+            stream.write_all(&batches)?;
+        }
+        for stream in &mut streams {
+            stream.read_exact(&mut answers)?;
+        }
     }
     Ok(())
 }
