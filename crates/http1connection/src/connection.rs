@@ -35,8 +35,6 @@ pub(crate) struct Link {
     pub(crate) requests_left: Cell<u32>,
     /// The server waits for the connection to end; `requests_left` is 0 then.
     pub(crate) draining: Cell<bool>,
-    /// The last answer was sent; what the peer still sends is thrown away.
-    pub(crate) answered: Cell<bool>,
     /// What becomes of the connection, from an exchange whose last handle went while the pump waited for its response.
     pub(crate) left: Cell<Option<Outcome>>,
     pub(crate) stage: Cell<Stage>,
@@ -55,6 +53,8 @@ pub(crate) enum Stage {
     Detached,
     /// HTTP's, for the last answer and the goodbye.
     Over,
+    /// Likewise, and the last answer was sent; what the peer still sends is thrown away.
+    Answered,
 }
 
 impl Link {

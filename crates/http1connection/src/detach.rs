@@ -117,7 +117,7 @@ impl Http1Connection {
         match link.stage.get() {
             Stage::Serving => {}
             Stage::Detaching | Stage::Detached => return Err(DetachError::AlreadyDetached),
-            Stage::Over => return Err(DetachError::TooLate),
+            Stage::Over | Stage::Answered => return Err(DetachError::TooLate),
         }
         if link.stream.closed() {
             return Err(DetachError::Closed);

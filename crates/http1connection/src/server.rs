@@ -151,7 +151,6 @@ impl Http1ServerConnection {
             deadline,
             requests_left: Cell::default(),
             draining: Cell::default(),
-            answered: Cell::default(),
             left: Cell::default(),
             stage: Cell::default(),
             empty_line: Cell::default(),
@@ -193,7 +192,7 @@ impl Http1ServerConnection {
 
     /// Whether the last answer was sent, and the connection only waits for the peer to close it.
     pub fn is_answered(&self) -> bool {
-        self.link.upgrade().is_some_and(|link| link.answered.get())
+        self.link.upgrade().is_some_and(|link| link.stage.get() == Stage::Answered)
     }
 
     /// Whether the connection is closed, or detached.
@@ -351,7 +350,7 @@ where
                     match this.poll_last_answer(unsent, cx) {
                         Poll::Pending => return Poll::Pending,
                         Poll::Ready(true) => {
-                            this.link.answered.set(true);
+                            this.link.stage.set(Stage::Answered);
                             this.linger(this.link.stream.now() + LINGER);
                             continue;
                         }
@@ -482,6 +481,6 @@ mod tests {
         assert_eq!(task, task_16k);
         assert!(coroutine < 2048 && coroutine_16k > 16_384, "{coroutine}, {coroutine_16k}");
         assert!(task <= 40, "a task of {task} bytes");
-        assert!(size_of::<Link>() <= 128, "a link of {} bytes", size_of::<Link>());
+        assert!(size_of::<Link>() <= 120, "a link of {} bytes", size_of::<Link>());
     }
 }

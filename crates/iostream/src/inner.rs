@@ -48,8 +48,6 @@ pub(crate) struct State {
     keep_alive: Option<Rc<Inner>>,
     /// To be done before the phase is `Open`.
     handshake: Option<Box<Handshake>>,
-    /// Ends the stream if its bytes don't go.
-    patience: Option<Box<Patience>>,
     /// The transport is one that has bytes of its own to send at times.
     layered: bool,
     /// It has some now.
@@ -69,6 +67,14 @@ pub(crate) struct Rare {
     /// Who waits for `flushed` to pass a mark.
     waiters: Vec<Waiter>,
     pub(crate) close_callback: Option<Box<dyn FnOnce()>>,
+    /// Ends the stream if its bytes don't go.
+    patience: Option<Patience>,
+}
+
+impl Rare {
+    fn is_empty(&self) -> bool {
+        self.cause.is_none() && self.waiters.is_empty() && self.close_callback.is_none() && self.patience.is_none()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +109,6 @@ impl State {
             rare: None,
             keep_alive: None,
             handshake: None,
-            patience: None,
             layered: false,
             own_output: false,
             half_open: false,
@@ -136,6 +141,14 @@ impl State {
 
     fn take_waiters(&mut self) -> Vec<Waiter> {
         self.rare.as_mut().map(|rare| std::mem::take(&mut rare.waiters)).unwrap_or_default()
+    }
+
+    fn patience(&self) -> Option<&Patience> {
+        self.rare.as_ref()?.patience.as_ref()
+    }
+
+    fn take_patience(&mut self) -> Option<Patience> {
+        self.rare.as_mut()?.patience.take()
     }
 
     pub(crate) fn rare(&mut self) -> &mut Rare {
@@ -388,7 +401,7 @@ impl Inner {
         }
         let transport = state.transport.take();
         let handshake = state.handshake.take();
-        let patience = state.patience.take();
+        let patience = state.take_patience();
         let waiters = state.take_waiters();
         let callback = state.rare.as_mut().and_then(|rare| rare.close_callback.take());
         let keep_alive = state.keep_alive.take();
@@ -509,7 +522,7 @@ impl Drop for Inner {
         let state = self.state.get_mut();
         let callback = state.rare.as_mut().and_then(|rare| rare.close_callback.take());
         let handshake = state.handshake.take();
-        let patience = state.patience.take();
+        let patience = state.take_patience();
         // The last handle's way to close is a clean one.
         if let (true, Some(transport)) = (state.layered, &mut state.transport) {
             transport.close();
@@ -539,7 +552,7 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn an_idle_stream_is_small() {
-        assert!(size_of::<Inner>() <= 176, "{}", size_of::<Inner>());
+        assert!(size_of::<Inner>() <= 168, "{}", size_of::<Inner>());
         assert_eq!(size_of::<IoStream>(), 8);
     }
 

@@ -48,25 +48,25 @@ impl Inner {
     /// The kernel has taken less than it was offered.
     #[cold]
     pub(super) fn refused(self: &Rc<Self>, state: &mut State) {
-        if state.phase == Phase::Open && state.patience.is_none() {
+        if state.phase == Phase::Open && state.patience().is_none() {
             self.be_patient(state, false);
         }
     }
 
     /// Gives the peer its time, if that doesn't run already.
     fn be_patient(self: &Rc<Self>, state: &mut State, lingering: bool) {
-        if state.patience.as_ref().is_some_and(|patience| patience.lingering || !lingering) {
+        if state.patience().is_some_and(|patience| patience.lingering || !lingering) {
             return;
         }
         let (Some((limit, _)), Some(io_loop)) = (self.limit(lingering), self.registration.io_loop()) else { return };
-        self.forget_patience(state.patience.take());
+        self.forget_patience(state.take_patience());
         let (flushed, stream) = (state.flushed, Rc::downgrade(self));
         let timeout = io_loop.call_later(limit, move || {
             if let Some(stream) = stream.upgrade() {
                 stream.out_of_patience(flushed, lingering);
             }
         });
-        state.patience = Some(Box::new(Patience { timeout, lingering }));
+        state.rare().patience = Some(Patience { timeout, lingering });
     }
 
     /// How long the peer may take nothing, and what the stream is closed with then.
@@ -83,7 +83,7 @@ impl Inner {
     /// The time is over; `flushed` is what had gone when it began.
     fn out_of_patience(self: &Rc<Self>, flushed: u64, lingering: bool) {
         let mut state = self.state.borrow_mut();
-        state.patience = None;
+        state.take_patience();
         let try_again = state.flushed == flushed && matches!(state.phase, Phase::Open | Phase::Ending);
         drop(state);
         if try_again {
@@ -106,7 +106,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn forget_patience(&self, patience: Option<Box<Patience>>) {
+    pub(super) fn forget_patience(&self, patience: Option<Patience>) {
         if let (Some(patience), Some(io_loop)) = (patience, self.registration.io_loop()) {
             io_loop.remove_timeout(patience.timeout);
         }

@@ -387,7 +387,7 @@ impl Inner {
         let (done, waiting): (Vec<_>, _) = state.take_waiters().into_iter().partition(|waiter| waiter.mark <= reached);
         let rare = state.rare();
         rare.waiters = waiting;
-        if rare.waiters.is_empty() && rare.close_callback.is_none() && rare.cause.is_none() {
+        if rare.is_empty() {
             state.rare = None;
         }
         drop(state);
