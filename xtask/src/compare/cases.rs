@@ -270,7 +270,14 @@ const REQUESTS: Case = Case {
 };
 
 /// One that counts, which a second time gives the same.
-const INSTRUCTIONS: Case = Case { unit: "instructions/request", rate: "", varies: false, ..REQUESTS };
+const INSTRUCTIONS: Case = Case {
+    unit: "instructions/request",
+    rate: "",
+    varies: false,
+    // Under valgrind a wait for io_uring doesn't end on a signal, and neither does the program then.
+    serves: |peer| (REQUESTS.serves)(peer) && !peer.name.ends_with("-uring"),
+    ..REQUESTS
+};
 
 /// One that compares CPU time for a request with the same peer's in calmer times.
 const GROWTH: Case =

@@ -22,14 +22,12 @@ pub(super) fn start(
         return Err("it takes no flags here".to_owned());
     }
     let address = free_address().map_err(|error| format!("a free port: {error}"))?;
+    let streamed = root.join("target/peers/streamed");
     let write = || {
-        fs::create_dir_all(directory.join("stream"))?;
-        for length in STREAMED {
-            // Of nothing but a hole.
-            File::create(directory.join("stream").join(length.to_string()))?.set_len(length)?;
-        }
+        fs::create_dir_all(directory)?;
+        lay_out(&streamed)?;
         let template = fs::read_to_string(root.join("benches/peers/nginx/nginx.conf"))?;
-        fs::write(directory.join("nginx.conf"), configuration(&template, directory, address.port(), options))
+        fs::write(directory.join("nginx.conf"), configuration(&template, directory, &streamed, address.port(), options))
     };
     write().map_err(|error: std::io::Error| format!("{}: {error}", directory.display()))?;
     let (place, file) = (directory.to_string_lossy().into_owned(), directory.join("nginx.conf"));
@@ -46,7 +44,24 @@ fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-fn configuration(template: &str, directory: &Path, port: u16, options: &Options<'_>) -> String {
+/// Files that are nothing but a hole. They stay from start to start and are read here, since the first reader of a page has the
+/// kernel find memory for it, which costs many times what sending it does.
+fn lay_out(streamed: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(streamed)?;
+    for length in STREAMED {
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(streamed.join(length.to_string()))?;
+        file.set_len(length)?;
+        std::io::copy(&mut file, &mut std::io::sink())?;
+    }
+    Ok(())
+}
+
+fn configuration(template: &str, directory: &Path, streamed: &Path, port: u16, options: &Options<'_>) -> String {
     let (mut ssl, mut certificate) = ("", String::new());
     if let Some((certfile, keyfile)) = options.certificate {
         ssl = " ssl";
@@ -61,6 +76,7 @@ fn configuration(template: &str, directory: &Path, port: u16, options: &Options<
         .replace("@USER@", &std::env::var("USER").unwrap_or_else(|_| "root".to_owned()))
         .replace("@CONNECTIONS@", &options.connections.unwrap_or(CONNECTIONS).to_string())
         .replace("@DIRECTORY@", &directory.to_string_lossy())
+        .replace("@STREAMED@", &streamed.to_string_lossy())
         .replace("@PORT@", &port.to_string())
         .replace("@SSL@", ssl)
         .replace("@CERTIFICATE@", &certificate)
@@ -100,10 +116,10 @@ mod tests {
     fn the_template_is_filled() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let template = fs::read_to_string(root.join("benches/peers/nginx/nginx.conf")).unwrap();
-        let plain = configuration(&template, Path::new("d"), 8888, &Options::default());
+        let plain = configuration(&template, Path::new("d"), Path::new("s"), 8888, &Options::default());
         assert!(plain.contains("listen 127.0.0.1:8888 reuseport"), "{plain}");
         let with = Options { certificate: Some((Path::new("c.pem"), Path::new("k.pem"))), ..Options::default() };
-        let tls = configuration(&template, Path::new("d"), 1, &with);
+        let tls = configuration(&template, Path::new("d"), Path::new("s"), 1, &with);
         assert!(tls.contains("listen 127.0.0.1:1 ssl reuseport") && tls.contains("ssl_certificate c.pem;"), "{tls}");
         // The first line tells of the words.
         assert!(!plain.lines().chain(tls.lines()).any(|line| line.contains('@')), "{tls}");

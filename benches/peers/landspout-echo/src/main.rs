@@ -1,4 +1,4 @@
-//! A TCP echo on landspout's streams, as in its example `tcp_echo`.
+//! A TCP echo on landspout's streams: a task for each connection, which reads into memory of its own and writes that.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -14,13 +14,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     peer_support::exit_on_sigterm()?;
     peer_support::announce(listener.local_addr()?);
     let server = TcpServer::new(async |stream: IoStream, _| {
+        let mut buffer = vec![0; PIECE_SIZE];
         loop {
-            let piece = match stream.read_bytes_partial(PIECE_SIZE).await {
-                Ok(piece) => piece,
+            let length = match stream.read_into_partial(&mut buffer).await {
+                Ok(length) => length,
                 Err(StreamError::Closed(_)) => break Ok(()),
                 Err(error) => break Err(error),
             };
-            stream.write(&piece)?.await?;
+            stream.write(&buffer[..length])?.await?;
         }
     });
     server.add_socket(listener)?;
