@@ -172,15 +172,17 @@ impl HttpServerRequest {
         self.path_and_query().1
     }
 
+    #[inline]
     fn path_and_query(&self) -> (&str, &str) {
-        let target = split_absolute_form(self.uri()).map_or(self.uri(), |(_, _, target)| target);
-        match target.split_once('?') {
-            // `http://host?query`: an empty path is the root (RFC 9110, section 4.2.3).
-            Some(("", query)) => ("/", query),
-            Some(split) => split,
-            None if target.is_empty() => ("/", ""),
+        let uri = self.uri();
+        let target = split_absolute_form(uri).map_or(uri, |(_, _, target)| target);
+        // Most targets are so short that a search for strings would take longer to begin with.
+        let (path, query) = match target.bytes().position(|byte| byte == b'?') {
+            Some(at) => (&target[..at], &target[at + 1..]),
             None => (target, ""),
-        }
+        };
+        // `http://host?query`: an empty path is the root (RFC 9110, section 4.2.3).
+        (if path.is_empty() { "/" } else { path }, query)
     }
 
     /// The arguments of the query, parsed at the first call.
