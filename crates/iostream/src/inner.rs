@@ -362,6 +362,7 @@ pub(crate) enum Unfilled {
 impl Inner {
     /// Sends what was accepted, then closes. Nothing more is read.
     pub(crate) fn close_when_flushed(self: &Rc<Self>) {
+        self.announce_last_write();
         if self.flush_now().is_err() {
             return;
         }
@@ -384,6 +385,17 @@ impl Inner {
         drop(state);
         self.linger();
         self.registration.wake_reader();
+    }
+
+    /// A layer's goodbye goes along with the last bytes then.
+    fn announce_last_write(&self) {
+        let mut state = self.state.borrow_mut();
+        let State { transport, layered: true, phase: Phase::Open, output_ended: false, .. } = &mut *state else {
+            return;
+        };
+        if let Some(transport) = transport {
+            transport.last_write();
+        }
     }
 
     /// Closes at once. In this order: the descriptor is closed, the reader and the writers learn of it, and the close
@@ -477,7 +489,8 @@ impl EventTarget for Inner {
         } else if connecting && ready.contains(Ready::WRITABLE) {
             self.finish_connect();
         }
-        if ready.contains(Ready::WRITABLE) {
+        // The end of a handshake leaves it to the end of the turn.
+        if ready.contains(Ready::WRITABLE) && !shaking_hands {
             let _ = self.flush_now();
         }
         if ready.intersects(Ready::READ_CLOSED | Ready::ERROR) {

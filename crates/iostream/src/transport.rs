@@ -51,6 +51,10 @@ pub trait Transport: 'static {
         false
     }
 
+    /// The next `write` brings all that is left, and [`shutdown_write`](Self::shutdown_write) follows: a goodbye may go along with
+    /// the last byte.
+    fn last_write(&mut self) {}
+
     /// Whether a read of `asked` bytes that brought `got` shows that nothing is left to read until the next event. Only asked
     /// while the peer has not closed its side.
     fn drained(&self, asked: usize, got: usize) -> bool {

@@ -260,3 +260,24 @@ fn a_large_read_goes_straight_into_the_callers_memory() {
         }
     });
 }
+
+/// Over TLS: what a side has to say at the end of its handshake leaves with the first data, and its goodbye with the last.
+#[test]
+#[cfg(feature = "tls")]
+fn a_handshake_with_a_request_its_answer_and_the_goodbye_cost_two_writes() {
+    use common::tls::{client, server};
+
+    run(async {
+        for ((one, client_calls), (other, server_calls)) in pairs() {
+            one.begin_tls(client()).unwrap();
+            other.begin_tls(server()).unwrap();
+            one.write(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+            let request = other.read_until(b"\r\n\r\n", None).await.unwrap();
+            assert_eq!(client_calls.writes.get(), 2);
+            other.write(&request).unwrap();
+            other.close_when_flushed();
+            assert_eq!((one.read_until_close().await.unwrap(), one.error()), (request, None));
+            assert_eq!(server_calls.writes.get(), 2);
+        }
+    });
+}

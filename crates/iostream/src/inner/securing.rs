@@ -88,7 +88,9 @@ impl Inner {
                 self.opened();
                 // The last bytes of the handshake may have brought the first ones of the peer's data.
                 self.registration.raise(Ready::READABLE);
-                let _ = self.flush_now();
+                // The transport's own last words, session tickets for one, go along with what the end of the handshake makes
+                // somebody write in this turn.
+                self.mark_dirty(&mut self.state.borrow_mut());
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => self.handshake_failed(error.into()),

@@ -86,9 +86,13 @@ impl Over {
     pub async fn pair_with(self, first: StreamOptions, second: StreamOptions) -> (IoStream, IoStream) {
         match self {
             #[cfg(feature = "tls")]
-            Self::Tls => tls::secured(Self::Tcp.plain_pair(first, second)).await,
-            #[cfg(feature = "tls")]
-            Self::TlsSimulated => tls::secured(Self::Simulated.plain_pair(first, second)).await,
+            Self::Tls | Self::TlsSimulated => {
+                let below = if self == Self::Tls { Self::Tcp } else { Self::Simulated };
+                let pair = tls::secured(below.plain_pair(first, second)).await;
+                // The server's tickets leave at the end of its turn.
+                next_turn().await;
+                pair
+            }
             plain => plain.plain_pair(first, second),
         }
     }

@@ -81,6 +81,8 @@ pub(crate) struct TlsTransport {
     failure: Option<TlsFailure>,
     /// The writing side of the transport below ends when the ciphertext is out.
     ending: bool,
+    /// The next write brings all that is left.
+    last: bool,
 }
 
 impl TlsTransport {
@@ -96,6 +98,7 @@ impl TlsTransport {
             ended: false,
             failure: None,
             ending: false,
+            last: false,
         }
     }
 
@@ -144,7 +147,7 @@ impl TlsTransport {
     }
 
     fn decrypt(&mut self, mut ciphertext: &[u8], target: &mut [u8]) -> usize {
-        let (mut filled, came) = (0, ciphertext.len());
+        let (mut filled, came, mut done) = (0, ciphertext.len(), false);
         // Behind the peer's goodbye rustls takes nothing any more (RFC 8446, section 6.1: it is to be ignored).
         while !ciphertext.is_empty() && self.failure.is_none() && !self.ended {
             let handshaking = self.connection.is_handshaking();
@@ -159,7 +162,8 @@ impl TlsTransport {
             }
             self.process();
             filled += self.read_plaintext(&mut target[filled..]);
-            if handshaking && !self.connection.is_handshaking() {
+            done = handshaking && !self.connection.is_handshaking();
+            if done {
                 break;
             }
         }
@@ -171,7 +175,8 @@ impl TlsTransport {
         if self.failure.is_none() && !self.ended {
             self.received = ciphertext.to_vec();
         }
-        if self.connection.wants_write() {
+        // What the end of the handshake left to say can go along with the first data.
+        if !done && self.connection.wants_write() {
             self.send_some();
         }
         filled
@@ -238,15 +243,15 @@ impl Transport for TlsTransport {
 
     fn handshake(&mut self) -> io::Result<()> {
         loop {
+            if self.failure.is_none() && !self.connection.is_handshaking() {
+                return Ok(());
+            }
             match self.send() {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
                 _ => {}
             }
             if let Some(failure) = &self.failure {
                 return Err(failure.clone().into());
-            }
-            if !self.connection.is_handshaking() {
-                return Ok(());
             }
             if self.ended {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -282,14 +287,23 @@ impl Transport for TlsTransport {
         if self.ending && !bufs.is_empty() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        self.send()?;
+        // Otherwise what is on its way can go along with the first piece.
+        if self.encrypted > 0 || bufs.is_empty() {
+            self.send()?;
+        }
+        let mut left: usize = bufs.iter().map(|buf| buf.len()).sum();
         let mut done = std::mem::take(&mut self.encrypted);
         let mut skip = done;
+        left = left.saturating_sub(done);
         for buf in bufs {
             let skipped = skip.min(buf.len());
             skip -= skipped;
             for piece in buf[skipped..].chunks(ENCRYPT) {
                 self.encrypted = self.connection.writer().write(piece)?;
+                left -= self.encrypted;
+                if self.last && left == 0 {
+                    self.connection.send_close_notify();
+                }
                 match self.send() {
                     Ok(()) => done += std::mem::take(&mut self.encrypted),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock && done > 0 => return Ok(done),
@@ -302,6 +316,10 @@ impl Transport for TlsTransport {
 
     fn wants_write(&self) -> bool {
         self.connection.wants_write()
+    }
+
+    fn last_write(&mut self) {
+        self.last = true;
     }
 
     fn drained(&self, asked: usize, got: usize) -> bool {
