@@ -32,7 +32,7 @@
 //! # Two doors to the poller
 //! [`add_handler`](IoLoop::add_handler) is Tornado's: level-triggered, a handler that leaves its source ready is called
 //! again, and each run costs a system call for that. [`Registration`] is for streams and listeners: edge-triggered flags
-//! and wakers, registered once for both directions.
+//! and wakers, registered once for both directions; [deferred](Registration::deferred) ones not before somebody waits.
 //!
 //! # Time
 //! The loop's [`Clock`] can be replaced, see [`ManualClock`]: no test needs to wait. Timers sit in a wheel with ticks of

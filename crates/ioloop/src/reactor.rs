@@ -76,6 +76,14 @@ pub(crate) struct Arrived {
     pub(crate) signals: bool,
 }
 
+/// What a registration is told of.
+fn both_directions() -> Interest {
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let interest = interest | Interest::PRIORITY;
+    interest
+}
+
 pub(crate) struct Reactor {
     /// `None` once the loop is closed.
     poll: RefCell<Option<Poll>>,
@@ -103,10 +111,15 @@ impl Reactor {
 
     /// Without a descriptor it only gets its slot, so that it is told of the loop's end.
     pub(crate) fn register(&self, fd: Option<RawFd>, readiness: Rc<Readiness>) -> Result<Token, LoopError> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let interest = interest | Interest::PRIORITY;
-        self.insert(fd.map(|fd| (fd, interest)), Kind::Registration(readiness))
+        self.insert(fd.map(|fd| (fd, both_directions())), Kind::Registration(readiness))
+    }
+
+    /// Polls a descriptor for a registration that has its slot already.
+    pub(crate) fn begin(&self, fd: RawFd, token: Token) -> Result<(), LoopError> {
+        let poll = self.poll.borrow();
+        let poll = poll.as_ref().ok_or(LoopError::Closed)?;
+        poll.registry().register(&mut SourceFd(&fd), token.to_mio(), both_directions())?;
+        Ok(())
     }
 
     pub(crate) fn deregister(&self, fd: RawFd) {

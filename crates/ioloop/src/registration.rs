@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::ops::BitOr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -109,6 +109,13 @@ pub trait EventTarget {
 
     /// The loop closes: let go of the descriptor.
     fn loop_closed(self: Rc<Self>);
+
+    /// The operating system refuses to watch the descriptor of a [deferred](Registration::deferred) registration: let go of it,
+    /// since nothing will ever be heard of it. The default does as if the loop closed.
+    fn unwatchable(self: Rc<Self>, error: LoopError) {
+        drop(error);
+        self.loop_closed();
+    }
 }
 
 /// One source of readiness on a loop. See the crate's introduction, "Two doors to the poller".
@@ -130,11 +137,20 @@ pub(crate) struct Readiness {
     watch: Cell<u8>,
     /// The poller knows nothing of it.
     detached: Cell<bool>,
-    /// Who waits to read, if that is a task of the loop.
-    reader: Cell<Option<TaskKey>>,
+    reader: Cell<Reader>,
     /// Who waits otherwise. Rarely anybody: tasks nearly always are polled by their loop, and streams flush by themselves.
     others: Cell<Option<Box<Others>>>,
     target: Cell<Option<Weak<dyn EventTarget>>>,
+}
+
+/// Who waits to read, if that is a task of the loop. Before anybody has waited, the place is free for the descriptor.
+#[derive(Clone, Copy, Default)]
+enum Reader {
+    #[default]
+    Nobody,
+    Task(TaskKey),
+    /// Nobody for anything: the poller isn't told of this descriptor yet.
+    Deferred(RawFd),
 }
 
 /// Who waits, but for a task that waits to read.
@@ -154,7 +170,7 @@ impl Readiness {
         }
         self.flags.set(self.flags.get() | ready.0);
         if ready.contains(Ready::READABLE) {
-            if let Some(task) = self.reader.take() {
+            if let Some(task) = self.take_reader() {
                 tasks.wake_task(task);
             }
         }
@@ -195,8 +211,15 @@ impl Readiness {
         found
     }
 
+    #[inline]
+    fn take_reader(&self) -> Option<TaskKey> {
+        let Reader::Task(task) = self.reader.get() else { return None };
+        self.reader.set(Reader::Nobody);
+        Some(task)
+    }
+
     fn wake_reader(&self, tasks: &Tasks) {
-        if let Some(task) = self.reader.take() {
+        if let Some(task) = self.take_reader() {
             tasks.wake_task(task);
         }
         if let Some(reader) = self.with_others(|others| others.reader.take()) {
@@ -208,7 +231,7 @@ impl Readiness {
     #[inline]
     fn keep_reader(&self, waker: &Waker, tasks: &Tasks) {
         let task = tasks.current_if_woken_by(waker);
-        self.reader.set(task);
+        self.reader.set(task.map_or(Reader::Nobody, Reader::Task));
         if task.is_none() || self.has_others() {
             self.keep_other(waker, |others| &mut others.reader, task.is_none());
         }
@@ -245,7 +268,20 @@ impl Registration {
     /// [`LoopError::Poller`] when the operating system refuses the descriptor (a regular file, or one registered already),
     /// [`LoopError::Closed`] on a closed loop.
     pub fn new(io_loop: &IoLoop, fd: BorrowedFd<'_>, assumed: Ready) -> Result<Self, LoopError> {
-        Self::build(io_loop, assumed, Some(fd))
+        Self::build(io_loop, assumed, Some(fd), Reader::Nobody)
+    }
+
+    /// As [`new`](Self::new), but the operating system is told of the descriptor no sooner than somebody has to wait for it, or
+    /// [`watch`](Self::watch)es it, be it for room while the flag for that is down: who finds everything at once, and closes,
+    /// spares the system call. Until then no flag goes up by itself. The descriptor has to stay open until then, or the registration has to learn by [`forgo`](Self::forgo)
+    /// that it doesn't.
+    ///
+    /// A refusal of the system is told to the target: [`EventTarget::unwatchable`].
+    ///
+    /// # Errors
+    /// [`LoopError::Closed`] on a closed loop.
+    pub fn deferred(io_loop: &IoLoop, fd: BorrowedFd<'_>, assumed: Ready) -> Result<Self, LoopError> {
+        Self::build(io_loop, assumed, None, Reader::Deferred(fd.as_raw_fd()))
     }
 
     /// A registration without a source: whoever simulates a transport raises its flags by [`raise`](Self::raise). The end of
@@ -254,18 +290,54 @@ impl Registration {
     /// # Errors
     /// [`LoopError::Closed`] on a closed loop.
     pub fn detached(io_loop: &IoLoop, assumed: Ready) -> Result<Self, LoopError> {
-        Self::build(io_loop, assumed, None)
+        Self::build(io_loop, assumed, None, Reader::Nobody)
     }
 
-    fn build(io_loop: &IoLoop, assumed: Ready, fd: Option<BorrowedFd<'_>>) -> Result<Self, LoopError> {
+    fn build(io_loop: &IoLoop, assumed: Ready, fd: Option<BorrowedFd<'_>>, reader: Reader) -> Result<Self, LoopError> {
         if io_loop.is_closed() {
             return Err(LoopError::Closed);
         }
         let readiness = Rc::new(Readiness::default());
         readiness.flags.set(assumed.0);
         readiness.detached.set(fd.is_none());
+        readiness.reader.set(reader);
         let token = io_loop.inner.reactor.register(fd.map(|fd| fd.as_raw_fd()), readiness.clone())?;
         Ok(Self { commons: io_loop.inner.commons.clone(), readiness, token: Some(token) })
+    }
+
+    /// Has the operating system told of a [deferred](Self::deferred) descriptor now: for an owner who looks at flags without ever
+    /// waiting. Does nothing the second time.
+    #[inline]
+    pub fn begin(&self) {
+        if let Reader::Deferred(fd) = self.readiness.reader.get() {
+            self.begin_with(fd);
+        }
+    }
+
+    /// The descriptor is about to be closed: the operating system is not to be told of it any more.
+    #[inline]
+    pub fn forgo(&self) {
+        if let Reader::Deferred(_) = self.readiness.reader.get() {
+            self.readiness.reader.set(Reader::Nobody);
+        }
+    }
+
+    #[inline(never)]
+    fn begin_with(&self, fd: RawFd) {
+        self.readiness.reader.set(Reader::Nobody);
+        let (Some(io_loop), Some(token)) = (self.io_loop(), self.token) else { return };
+        match io_loop.inner.reactor.begin(fd, token) {
+            Ok(()) => self.readiness.detached.set(false),
+            Err(error) => {
+                // Not now: the owner may be in the midst of something.
+                let readiness = Rc::downgrade(&self.readiness);
+                io_loop.add_callback(move || {
+                    if let Some(target) = readiness.upgrade().and_then(|readiness| readiness.target()) {
+                        target.unwatchable(error);
+                    }
+                });
+            }
+        }
     }
 
     /// The monotonic time of the loop's turn: [`IoLoop::now`].
@@ -310,7 +382,7 @@ impl Registration {
         if self.ready().contains(Ready::READABLE) {
             return Poll::Ready(());
         }
-        self.readiness.keep_reader(cx.waker(), &self.commons.tasks);
+        self.wake_on_read(cx);
         Poll::Pending
     }
 
@@ -320,6 +392,7 @@ impl Registration {
         if self.ready().contains(Ready::WRITABLE) {
             return Poll::Ready(());
         }
+        self.begin();
         self.readiness.keep_other(cx.waker(), |others| &mut others.writer, true);
         Poll::Pending
     }
@@ -327,6 +400,7 @@ impl Registration {
     /// Has the task woken at the next read event, whatever the flags say now.
     #[inline]
     pub fn wake_on_read(&self, cx: &mut Context<'_>) {
+        self.begin();
         self.readiness.keep_reader(cx.waker(), &self.commons.tasks);
     }
 
@@ -345,6 +419,10 @@ impl Registration {
     #[inline]
     pub fn watch(&self, flags: Ready) {
         self.readiness.watch.set(flags.0);
+        // Room that is there needs no event. "Readable" may be only assumed.
+        if flags.0 & !(self.readiness.flags.get() & Ready::WRITABLE.0) != 0 {
+            self.begin();
+        }
     }
 
     /// Has `target` flushed once before the loop polls next.

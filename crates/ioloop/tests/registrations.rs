@@ -504,3 +504,113 @@ fn a_closing_loop_takes_no_registration() {
     io_loop.close().unwrap();
     assert_eq!(outcome.take(), Some(Err(LoopError::Closed)));
 }
+
+/// The first to wait has to learn of what came before, and of nothing twice.
+#[test]
+fn a_deferred_descriptor_is_watched_once_somebody_waits() {
+    for flag in [Ready::READABLE, Ready::WRITABLE] {
+        let (io_loop, _clock) = still_loop();
+        let (socket, peer) = socket_pair();
+        let registration = Rc::new(Registration::deferred(&io_loop, socket.as_fd(), Ready::NONE).unwrap());
+        write_all(&peer, b"x");
+        run_until_idle(&io_loop);
+        assert_eq!(registration.ready(), Ready::NONE, "the poller knows nothing of it");
+        // Neither takes the descriptor's number for a task.
+        registration.wake_reader();
+        registration.raise(Ready::PRIORITY);
+        registration.clear(Ready::PRIORITY);
+        let trace = Trace::default();
+        wait(&io_loop, &registration, flag, &trace);
+        run_until_idle(&io_loop);
+        assert_eq!(trace.take(), [Ready::READABLE | Ready::WRITABLE]);
+        registration.clear(Ready::READABLE);
+        wait(&io_loop, &registration, Ready::READABLE, &trace);
+        run_until_idle(&io_loop);
+        assert_eq!(trace.len(), 0);
+        write_all(&peer, b"y");
+        run_until_idle(&io_loop);
+        assert_eq!(trace.len(), 1);
+        Rc::into_inner(registration).unwrap().deregister(socket.as_fd());
+        assert!(Registration::new(&io_loop, socket.as_fd(), Ready::NONE).is_ok(), "taken out of the poller");
+    }
+}
+
+#[test]
+fn a_deferred_descriptor_is_watched_for_a_target_and_at_a_word() {
+    let (io_loop, _clock) = still_loop();
+    let (one, other) = socket_pair();
+    let watched = Registration::deferred(&io_loop, one.as_fd(), Ready::NONE).unwrap();
+    let target = target_of(&watched);
+    watched.watch(Ready::NONE);
+    run_until_idle(&io_loop);
+    assert_eq!(watched.ready(), Ready::NONE);
+    watched.watch(Ready::WRITABLE);
+    run_until_idle(&io_loop);
+    assert_eq!(target.ready.take(), [Ready::WRITABLE]);
+
+    let begun = Registration::deferred(&io_loop, other.as_fd(), Ready::NONE).unwrap();
+    run_until_idle(&io_loop);
+    assert_eq!(begun.ready(), Ready::NONE);
+    begun.begin();
+    begun.begin();
+    run_until_idle(&io_loop);
+    assert_eq!(begun.ready(), Ready::WRITABLE);
+}
+
+/// Room that is there is nothing to wait for.
+#[test]
+fn a_deferred_descriptor_is_watched_for_room_when_there_is_none() {
+    let (io_loop, _clock) = still_loop();
+    let (socket, peer) = socket_pair();
+    let registration = Registration::deferred(&io_loop, socket.as_fd(), Ready::WRITABLE).unwrap();
+    registration.watch(Ready::WRITABLE);
+    write_all(&peer, b"x");
+    run_until_idle(&io_loop);
+    assert_eq!(registration.ready(), Ready::WRITABLE, "the poller knows nothing of it");
+    registration.clear(Ready::WRITABLE);
+    registration.watch(Ready::WRITABLE);
+    run_until_idle(&io_loop);
+    assert_eq!(registration.ready(), Ready::WRITABLE | Ready::READABLE);
+}
+
+/// Its number may be another descriptor's by then.
+#[test]
+fn a_deferred_descriptor_that_was_forgone_is_left_alone() {
+    let (io_loop, _clock) = still_loop();
+    let (socket, peer) = socket_pair();
+    let registration = Rc::new(Registration::deferred(&io_loop, socket.as_fd(), Ready::NONE).unwrap());
+    registration.forgo();
+    write_all(&peer, b"x");
+    let trace = Trace::default();
+    wait(&io_loop, &registration, Ready::READABLE, &trace);
+    registration.watch(Ready::READABLE);
+    run_until_idle(&io_loop);
+    assert_eq!((trace.len(), registration.ready()), (0, Ready::NONE));
+}
+
+#[test]
+fn the_target_of_a_deferred_descriptor_learns_of_a_refusal_later() {
+    let (io_loop, _clock) = still_loop();
+    let (socket, _peer) = socket_pair();
+    let _other = register(&io_loop, &socket);
+    let registration = Registration::deferred(&io_loop, socket.as_fd(), Ready::NONE).unwrap();
+    let target = target_of(&registration);
+    registration.watch(Ready::READABLE);
+    assert_eq!(target.closed.get(), 0, "not in the midst of what it does");
+    run_until_idle(&io_loop);
+    assert_eq!(target.closed.get(), 1);
+    registration.begin();
+    run_until_idle(&io_loop);
+    assert_eq!(target.closed.get(), 1, "once");
+}
+
+#[test]
+fn the_target_of_a_deferred_descriptor_learns_of_the_loops_end() {
+    let (io_loop, _clock) = still_loop();
+    let (socket, _peer) = socket_pair();
+    let registration = Registration::deferred(&io_loop, socket.as_fd(), Ready::NONE).unwrap();
+    let target = target_of(&registration);
+    io_loop.close().unwrap();
+    assert_eq!(target.closed.get(), 1);
+    assert_eq!(Registration::deferred(&io_loop, socket.as_fd(), Ready::NONE).unwrap_err(), LoopError::Closed);
+}

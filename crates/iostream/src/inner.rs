@@ -9,7 +9,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use landspout_ioloop::{EventTarget, IoLoop, Ready, Registration};
+use landspout_ioloop::{EventTarget, IoLoop, LoopError, Ready, Registration};
 
 use crate::buffer::Buffer;
 use crate::error::{CloseCause, StreamError, Whole};
@@ -419,6 +419,7 @@ impl Inner {
         let keep_alive = state.keep_alive.take();
         let unsent = state.write.take_memory();
         self.registration.watch(Ready::NONE);
+        self.registration.forgo();
         drop(state);
         if let (Some(mut transport), true) = (transport, clean) {
             transport.close();
@@ -511,6 +512,12 @@ impl EventTarget for Inner {
 
     fn loop_closed(self: Rc<Self>) {
         self.close_with(Some(CloseCause::LoopClosed));
+    }
+
+    fn unwatchable(self: Rc<Self>, error: LoopError) {
+        let cause = CloseCause::from(io::Error::from(error));
+        tracing::warn!("a stream cannot be watched: {cause}");
+        self.close_with(Some(cause));
     }
 }
 

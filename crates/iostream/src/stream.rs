@@ -190,23 +190,38 @@ impl IoStream {
     /// the socket is known to have Nagle's algorithm off, as one inherits it from its listener: then
     /// [`set_nodelay`](Self::set_nodelay) has nothing to do.
     ///
+    /// The poller learns of the socket when somebody has to wait for it; if it refuses it then, the stream closes with that as the
+    /// cause. Until then [`peer_has_closed`](Self::peer_has_closed) and [`peer_is_gone`](Self::peer_is_gone) know of nothing; to
+    /// ask them counts as waiting.
+    ///
     /// # Errors
-    /// When the poller refuses the socket.
+    /// When the loop is closed.
     pub fn from_accepted_tcp(
         socket: TcpStream,
         options: StreamOptions,
         nodelay: bool,
         closed: Rc<dyn Fn()>,
     ) -> io::Result<Self> {
-        Self::new(Tcp::accepted(socket, nodelay, OnClosed(Some(closed))), options)
+        Self::accepted(Tcp::accepted(socket, nodelay, OnClosed(Some(closed))), options)
     }
 
     /// As [`from_accepted_tcp`](Self::from_accepted_tcp), for a Unix-domain socket.
     ///
     /// # Errors
-    /// When the poller refuses the socket.
+    /// When the loop is closed.
     pub fn from_accepted_unix(socket: UnixStream, options: StreamOptions, closed: Rc<dyn Fn()>) -> io::Result<Self> {
-        Self::new(Unix::new(socket, OnClosed(Some(closed))), options)
+        Self::accepted(Unix::new(socket, OnClosed(Some(closed))), options)
+    }
+
+    /// Who has connected has often said already what he wants, and may be gone with the answer: it is read before the poller is
+    /// told of the descriptor.
+    fn accepted(transport: impl Transport + 'static, options: StreamOptions) -> io::Result<Self> {
+        let io_loop = IoLoop::current();
+        let registration = match transport.fd() {
+            Some(fd) => Registration::deferred(&io_loop, fd, Ready::READABLE | Ready::WRITABLE)?,
+            None => Registration::detached(&io_loop, Ready::WRITABLE)?,
+        };
+        Ok(Self::registered(Box::new(transport), options, Phase::Open, registration))
     }
 
     /// A stream over one end of a pipe: it reads or writes, whichever that end does. Tornado's `PipeIOStream`.
@@ -290,12 +305,21 @@ impl IoStream {
             Some(fd) => Registration::new(&io_loop, fd, assumed)?,
             None => Registration::detached(&io_loop, assumed)?,
         };
+        Ok(Self::registered(transport, options, phase, registration))
+    }
+
+    fn registered(
+        transport: Box<dyn Transport>,
+        options: StreamOptions,
+        phase: Phase,
+        registration: Registration,
+    ) -> Self {
         let state = RefCell::new(State::new(transport, phase));
         let inner = Rc::new(Inner { registration, options: options.normalized().shared(), state });
         let weak: Weak<Inner> = Rc::downgrade(&inner);
         inner.registration.set_target(weak);
         inner.update_watch(&inner.state.borrow());
-        Ok(Self { inner })
+        Self { inner }
     }
 
     /// Waits until the connection of a [`connecting`](Self::connecting) stream stands. At once on any other open stream.
@@ -575,12 +599,14 @@ impl IoStream {
     /// Whether the peer has closed its writing side; bytes before that may still be unread.
     #[inline]
     pub fn peer_has_closed(&self) -> bool {
+        self.inner.registration.begin();
         self.inner.registration.ready().contains(Ready::READ_CLOSED) || self.closed()
     }
 
     /// Whether the connection is gone: what is written reaches nobody.
     #[inline]
     pub fn peer_is_gone(&self) -> bool {
+        self.inner.registration.begin();
         self.inner.registration.ready().intersects(Ready::ERROR | Ready::WRITE_CLOSED) || self.closed()
     }
 

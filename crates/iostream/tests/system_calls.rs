@@ -3,12 +3,14 @@
 mod common;
 
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use common::counting::{Calls, Socket, counted};
 use common::*;
-use landspout_iostream::{IoStream, ReadTarget, StreamOptions};
+use landspout_ioloop::{IoLoop, Ready, Registration};
+use landspout_iostream::{CloseCause, IoStream, ReadTarget, StreamError, StreamOptions};
 
 type Counted = (IoStream, Rc<Calls>);
 
@@ -278,6 +280,92 @@ fn a_handshake_with_a_request_its_answer_and_the_goodbye_cost_two_writes() {
             other.close_when_flushed();
             assert_eq!((one.read_until_close().await.unwrap(), one.error()), (request, None));
             assert_eq!(server_calls.writes.get(), 2);
+        }
+    });
+}
+
+/// The sockets are registered already, so that to register them once more fails: that shows that nobody tries.
+#[test]
+fn who_is_answered_at_once_and_leaves_costs_the_poller_nothing() {
+    run(async {
+        let (tcp, unix) = (tcp_sockets(), UnixStream::pair().unwrap());
+        tcp.0.set_nonblocking(true).unwrap();
+        unix.0.set_nonblocking(true).unwrap();
+        let io_loop = IoLoop::current();
+        let _registered = (
+            Registration::new(&io_loop, tcp.0.as_fd(), Ready::NONE).unwrap(),
+            Registration::new(&io_loop, unix.0.as_fd(), Ready::NONE).unwrap(),
+        );
+        let options = StreamOptions::new();
+        let peers = [IoStream::from_tcp(tcp.1, options).unwrap(), IoStream::from_unix(unix.1, options).unwrap()];
+        for peer in &peers {
+            peer.write(b"request\n").unwrap();
+        }
+        turns(2).await;
+        let servers = [
+            IoStream::from_accepted_tcp(tcp.0, options, false, Rc::new(|| {})).unwrap(),
+            IoStream::from_accepted_unix(unix.0, options, Rc::new(|| {})).unwrap(),
+        ];
+        for (server, peer) in servers.into_iter().zip(peers) {
+            assert_eq!(server.read_until(b"\n", None).await.unwrap(), "request\n");
+            server.write(b"answer\n").unwrap();
+            assert_eq!(peer.read_until(b"\n", None).await.unwrap(), "answer\n");
+            assert!(!server.closed());
+            // Now it has to wait.
+            let end = server.read_until(b"\n", None).await.unwrap_err();
+            assert!(matches!(end, StreamError::Closed(Some(CloseCause::Io(_)))), "{end:?}");
+            assert!(server.closed());
+        }
+    });
+}
+
+/// What comes before it is watched, and what comes later, the end included.
+#[test]
+fn an_accepted_stream_misses_nothing() {
+    run(async {
+        let (tcp, unix) = (tcp_sockets(), UnixStream::pair().unwrap());
+        tcp.0.set_nonblocking(true).unwrap();
+        unix.0.set_nonblocking(true).unwrap();
+        let options = StreamOptions::new();
+        let pairs = [
+            (
+                IoStream::from_accepted_tcp(tcp.0, options, false, Rc::new(|| {})).unwrap(),
+                IoStream::from_tcp(tcp.1, options).unwrap(),
+            ),
+            (
+                IoStream::from_accepted_unix(unix.0, options, Rc::new(|| {})).unwrap(),
+                IoStream::from_unix(unix.1, options).unwrap(),
+            ),
+        ];
+        for (server, peer) in pairs {
+            peer.write(b"one\n").unwrap().await.unwrap();
+            assert_eq!(server.read_until(b"\n", None).await.unwrap(), "one\n");
+            // Nobody waits while it comes.
+            peer.write(b"two\n").unwrap().await.unwrap();
+            turns(2).await;
+            assert_eq!(server.read_until(b"\n", None).await.unwrap(), "two\n");
+            let later = spawn(async move { server.read_until(b"\n", None).await.map(|line| (line, server)) });
+            turns(2).await;
+            peer.write(b"three\n").unwrap().await.unwrap();
+            let (line, server) = later.await.unwrap().unwrap();
+            assert_eq!(line, "three\n");
+            peer.close();
+            assert_eq!(server.read_until(b"\n", None).await.unwrap_err(), StreamError::Closed(None));
+        }
+    });
+}
+
+/// Who never reads, and only looks from time to time whether anybody is there.
+#[test]
+fn an_accepted_stream_tells_of_its_peers_end_without_a_read() {
+    run(async {
+        let (socket, peer) = tcp_sockets();
+        socket.set_nonblocking(true).unwrap();
+        let server = IoStream::from_accepted_tcp(socket, StreamOptions::new(), false, Rc::new(|| {})).unwrap();
+        assert!(!server.peer_has_closed() && !server.peer_is_gone());
+        drop(peer);
+        while !server.peer_has_closed() {
+            turns(1).await;
         }
     });
 }
