@@ -371,7 +371,7 @@ impl Inner {
         Ok(())
     }
 
-    /// The poller is out of memory or watches: this connection is lost, the next may not be.
+    /// The loop is closed, or a handshake can't begin: this connection is lost, the next may not be.
     fn or_lost<T>(&self, result: io::Result<T>, address: &PeerAddress) -> Option<T> {
         if let Err(error) = &result {
             self.connections.refused();
