@@ -175,8 +175,10 @@ impl TlsTransport {
         if self.failure.is_none() && !self.ended {
             self.received = ciphertext.to_vec();
         }
-        // What the end of the handshake left to say can go along with the first data.
-        if !done && self.connection.wants_write() {
+        // A server's session tickets can go along with its first data. A client's last message can't: a server that refuses its
+        // certificate closes with that data unread, and the reset that this makes may overtake the reason.
+        let tickets = done && matches!(self.connection, Connection::Server(_));
+        if !tickets && self.connection.wants_write() {
             self.send_some();
         }
         filled
