@@ -129,7 +129,10 @@ pub(crate) fn processes(pid: u32) -> Result<Vec<u32>, Error> {
 fn children(pid: u32) -> io::Result<Vec<u32>> {
     let mut children = Vec::new();
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("children"))?;
+        // It may just have ended; its children are another thread's then.
+        let Ok(text) = fs::read_to_string(thread?.path().join("children")) else {
+            continue;
+        };
         children.extend(text.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
     }
     Ok(children)
@@ -179,6 +182,25 @@ mod tests {
         while run_time(&pid).unwrap() <= before {}
         busy.kill().unwrap();
         busy.wait().unwrap();
-        assert!(children(std::process::id()).is_ok());
+    }
+
+    #[test]
+    fn children_are_found_while_threads_come_and_go() {
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::thread::spawn(|| ()).join().unwrap();
+                }
+            });
+            let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+            let seen: Vec<io::Result<bool>> = (0..1_000)
+                .map(|_| children(std::process::id()).map(|children| children.contains(&child.id())))
+                .collect();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            ended.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(seen.iter().all(|seen| matches!(seen, Ok(true))), "{seen:?}");
+        });
     }
 }
