@@ -44,6 +44,9 @@
 //! None is on by default.
 //! - `futures-io`: `AsyncRead` and `AsyncWrite` of the crate of that name for [`IoStream`]. Brings that crate alone.
 //! - `tokio`: the same for the traits of tokio, none of whose features are turned on: brings its traits, no runtime.
+//! - `recvmsg`: whenever something has come in over a Unix socket, one read less. The kernel ends a read where a peer passed
+//!   descriptors, and only recvmsg(2) tells; without the feature, each read is followed by another that finds nothing. Brings four
+//!   packages (`nix` and what it is made of). For TCP it changes nothing.
 //! - `regex`: [`read_until_regex`](IoStream::read_until_regex) and [`Regex`]. Brings two packages (`regex-automata` without
 //!   its searching engines, and `regex-syntax`).
 //!

@@ -1,13 +1,11 @@
 //! The transports of the operating system: TCP and Unix sockets, and pipes.
 
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-
-use nix::sys::socket::{MsgFlags, recvmsg};
 
 use crate::transport::Transport;
 
@@ -103,14 +101,14 @@ impl Transport for Tcp {
 pub(crate) struct Unix {
     /// Closed before the hook is called.
     socket: UnixStream,
-    /// The peer passes descriptors.
+    /// The peer passes descriptors, or may, unseen.
     passing: bool,
     _closed: OnClosed,
 }
 
 impl Unix {
     pub(crate) fn new(socket: UnixStream, closed: OnClosed) -> Self {
-        Self { socket, passing: false, _closed: closed }
+        Self { socket, passing: !cfg!(feature = "recvmsg"), _closed: closed }
     }
 }
 
@@ -119,14 +117,25 @@ impl Transport for Unix {
         Some(self.socket.as_fd())
     }
 
-    /// Descriptors that come with the bytes are closed by the kernel, since there is no room for them (unix(7)).
+    /// Descriptors that come with the bytes are closed by the kernel, since there is no room for them (unix(7)). Only recvmsg(2)
+    /// tells that there were any, and std has no stable door to it.
+    #[cfg(feature = "recvmsg")]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        use nix::sys::socket::{MsgFlags, recvmsg};
+        use std::os::fd::AsRawFd;
+
         uninterrupted(|| {
-            let bufs = &mut [IoSliceMut::new(buf)];
+            let bufs = &mut [io::IoSliceMut::new(buf)];
             let received = recvmsg::<()>(self.socket.as_raw_fd(), bufs, None, MsgFlags::empty())?;
             self.passing |= received.flags.contains(MsgFlags::MSG_CTRUNC);
             Ok(received.bytes)
         })
+    }
+
+    /// As above, unseen.
+    #[cfg(not(feature = "recvmsg"))]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        uninterrupted(|| self.socket.read(buf))
     }
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -190,5 +199,21 @@ impl Transport for Pipe {
     /// In packet mode (pipe(2)) a read brings one packet, and which mode it is only the writer knows. Terminals give lines.
     fn drained(&self, _asked: usize, _got: usize) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With descriptors among the bytes: `tests/short_reads.rs`.
+    #[test]
+    fn a_short_read_of_a_unix_socket_has_drained_it_if_recvmsg_says_so() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut unix = Unix::new(ours, OnClosed::default());
+        (&theirs).write_all(b"all of it").unwrap();
+        assert_eq!(unix.read(&mut [0; 100]).unwrap(), 9);
+        assert_eq!(unix.drained(100, 9), cfg!(feature = "recvmsg"));
+        assert!(!unix.drained(9, 9));
     }
 }
