@@ -79,8 +79,8 @@ impl PartialEq for ForkError {
 }
 
 impl ForkError {
-    pub(crate) fn system(call: &'static str, errno: nix::Error) -> ForkError {
-        ForkError::System { call, source: errno.into() }
+    pub(crate) fn system(call: &'static str, source: io::Error) -> ForkError {
+        ForkError::System { call, source }
     }
 }
 
@@ -91,10 +91,10 @@ mod tests {
     #[test]
     fn says_what_is_in_the_way_and_hides_the_cause_behind_source() {
         assert_eq!(ForkError::ThreadsRunning { count: 2 }.to_string(), "cannot fork: this process has 2 threads");
-        let error = ForkError::system("fork", nix::Error::EAGAIN);
+        let error = ForkError::system("fork", io::Error::from_raw_os_error(libc::EAGAIN));
         assert_eq!(error.to_string(), "fork failed");
         assert!(error.source().unwrap().to_string().contains("unavailable"));
-        assert_eq!(error, ForkError::system("fork", nix::Error::EAGAIN));
-        assert_ne!(error, ForkError::system("fork", nix::Error::ENOMEM));
+        assert_eq!(error, ForkError::system("fork", io::Error::from_raw_os_error(libc::EAGAIN)));
+        assert_ne!(error, ForkError::system("fork", io::Error::from_raw_os_error(libc::ENOMEM)));
     }
 }

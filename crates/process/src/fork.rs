@@ -1,18 +1,34 @@
-//! fork(2) and what signals need beyond safe wrappers: the one file of the workspace with unsafe code.
+//! fork(2), and the system calls about signals and children that std has no safe door to: the one file of the workspace with
+//! unsafe code.
 //!
-//! Rule: what is unsafe about a call is settled here, by a type or by the arguments, so that everything exported is safe.
+//! Rules: what is unsafe about a call is settled here, by a type or by the arguments, so that everything exported is safe.
+//! Nothing is decided here.
 
 use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use nix::libc;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use nix::unistd::{ForkResult, fork};
+/// A signal's number.
+pub(crate) type Signal = libc::c_int;
+/// A process, or a group of them, by number.
+pub(crate) type Pid = libc::pid_t;
+
+/// Where a fork has taken us.
+pub(crate) enum Forked {
+    Parent { child: Pid },
+    Child,
+}
+
+/// What a call returned, unless it was -1.
+fn succeeded(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
 
 /// Proof that this process has one thread, as far as the system can tell. It stays on that thread. Whoever holds it starts no
 /// other, and asks for a new one after running code that may have.
@@ -33,13 +49,16 @@ impl OneThread {
         Err(threads())
     }
 
-    pub(crate) fn fork(&self) -> nix::Result<ForkResult> {
+    pub(crate) fn fork(&self) -> io::Result<Forked> {
         // Both processes would write out what is buffered now. An error concerns whoever wrote it, not us.
         let _ = io::stdout().flush();
         // SAFETY: a child of a process with several threads may only call async-signal-safe functions, since other threads
         // may have held locks (of the allocator for one). There are none: `self` is the proof on Linux. Elsewhere the
         // documentation of the crate asks it of the caller, and a thread's lock makes a deadlock there, not undefined behaviour.
-        unsafe { fork() }
+        match succeeded(unsafe { libc::fork() })? {
+            0 => Ok(Forked::Child),
+            child => Ok(Forked::Parent { child }),
+        }
     }
 }
 
@@ -52,10 +71,10 @@ fn threads() -> usize {
 
 /// Is the signal ignored, by inheritance (`nohup`) or by the program's wish?
 pub(crate) fn is_ignored(signal: Signal) -> bool {
-    action(signal as libc::c_int).is_some_and(|action| action.sa_sigaction == libc::SIG_IGN)
+    action(signal).is_some_and(|action| action.sa_sigaction == libc::SIG_IGN)
 }
 
-fn action(signal: libc::c_int) -> Option<libc::sigaction> {
+fn action(signal: Signal) -> Option<libc::sigaction> {
     let mut action = MaybeUninit::zeroed();
     // SAFETY: with a null new action the call only writes the current one, to memory of that type.
     let result = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
@@ -64,21 +83,111 @@ fn action(signal: libc::c_int) -> Option<libc::sigaction> {
 }
 
 /// The default action for SIGCHLD, until dropped. An inherited "ignore" would have the kernel throw exit statuses away.
-pub(crate) struct DefaultChildAction(SigAction);
+pub(crate) struct DefaultChildAction(libc::sigaction);
 
 impl DefaultChildAction {
-    pub(crate) fn set() -> nix::Result<DefaultChildAction> {
-        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-        // SAFETY: the default action runs no code of ours.
-        unsafe { sigaction(Signal::SIGCHLD, &default) }.map(DefaultChildAction)
+    pub(crate) fn set() -> io::Result<DefaultChildAction> {
+        let mut before = MaybeUninit::zeroed();
+        // SAFETY: all zero is an action: the default one, with neither flags nor mask. It runs no code of ours.
+        let default = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
+        // SAFETY: both point to values of their type; the call writes the one of before.
+        succeeded(unsafe { libc::sigaction(libc::SIGCHLD, &default, before.as_mut_ptr()) })?;
+        // SAFETY: written by the call.
+        Ok(DefaultChildAction(unsafe { before.assume_init() }))
     }
 }
 
 impl Drop for DefaultChildAction {
     fn drop(&mut self) {
         // SAFETY: this action was in force before; if it is a handler, then whoever set it vouched for it.
-        let _ = unsafe { sigaction(Signal::SIGCHLD, &self.0) };
+        unsafe { libc::sigaction(libc::SIGCHLD, &self.0, ptr::null_mut()) };
     }
+}
+
+/// A set of signals.
+#[derive(Clone, Copy)]
+pub(crate) struct SignalSet(libc::sigset_t);
+
+impl SignalSet {
+    pub(crate) fn of(signals: &[Signal]) -> SignalSet {
+        let mut set = MaybeUninit::zeroed();
+        // SAFETY: the first call makes an empty set of that memory, the others add to it; no number is too large for them to refuse.
+        unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            for signal in signals {
+                libc::sigaddset(set.as_mut_ptr(), *signal);
+            }
+            SignalSet(set.assume_init())
+        }
+    }
+
+    /// Blocks these for the calling thread; gives all that were blocked before.
+    pub(crate) fn block(&self) -> io::Result<SignalSet> {
+        self.change_mask(libc::SIG_BLOCK)
+    }
+
+    #[cfg(feature = "subprocess")]
+    pub(crate) fn unblock(&self) -> io::Result<SignalSet> {
+        self.change_mask(libc::SIG_UNBLOCK)
+    }
+
+    /// From now on these are blocked, and no others.
+    pub(crate) fn set_as_mask(&self) -> io::Result<SignalSet> {
+        self.change_mask(libc::SIG_SETMASK)
+    }
+
+    fn change_mask(&self, how: libc::c_int) -> io::Result<SignalSet> {
+        let mut before = MaybeUninit::zeroed();
+        // SAFETY: both point to signal sets; the call writes the one of before.
+        match unsafe { libc::pthread_sigmask(how, &self.0, before.as_mut_ptr()) } {
+            // SAFETY: written by the call.
+            0 => Ok(SignalSet(unsafe { before.assume_init() })),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+/// Sends a signal to a process; 0 only asks whether that is possible.
+pub(crate) fn kill(pid: Pid, signal: Signal) -> io::Result<()> {
+    // SAFETY: takes two numbers.
+    succeeded(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// How a child ended, which is forgotten by that; `None` while it runs.
+pub(crate) fn try_wait(child: Pid) -> io::Result<Option<ExitStatus>> {
+    wait_with(child, libc::WNOHANG)
+}
+
+/// Waits for the end of a child.
+pub(crate) fn wait(child: Pid) -> io::Result<Option<ExitStatus>> {
+    wait_with(child, 0)
+}
+
+fn wait_with(child: Pid, options: libc::c_int) -> io::Result<Option<ExitStatus>> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the call writes a number to memory of that type.
+        match succeeded(unsafe { libc::waitpid(child, &mut status, options) }) {
+            Ok(0) => return Ok(None),
+            Ok(_) => return Ok(Some(ExitStatus::from_raw(status))),
+            // A handler ran.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The group of a process; 0 is the calling one.
+pub(crate) fn process_group(pid: Pid) -> io::Result<Pid> {
+    // SAFETY: takes a number.
+    succeeded(unsafe { libc::getpgid(pid) })
+}
+
+/// Asks for this signal at the death of the thread that forked this process.
+#[cfg(target_os = "linux")]
+pub(crate) fn set_parent_death_signal(signal: Signal) {
+    // SAFETY: with this option the call takes a number. It fails for one that is no signal.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong) };
 }
 
 /// A signal that was taken from the queue.
@@ -94,9 +203,7 @@ pub(crate) const HAS_TIMED_WAIT: bool = cfg!(target_os = "linux");
 
 /// Waits for one of the signals in `set`, which must be blocked; `None` after the timeout.
 #[cfg(target_os = "linux")]
-pub(crate) fn wait_for_signal(set: &SigSet, timeout: Option<Duration>) -> nix::Result<Option<Taken>> {
-    use nix::errno::Errno;
-
+pub(crate) fn wait_for_signal(set: &SignalSet, timeout: Option<Duration>) -> io::Result<Option<Taken>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let limit = timeout.map(|timeout| libc::timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
@@ -105,17 +212,15 @@ pub(crate) fn wait_for_signal(set: &SigSet, timeout: Option<Duration>) -> nix::R
     loop {
         let limit = limit.as_ref().map_or(ptr::null(), ptr::from_ref);
         // SAFETY: all three point to values of their types that outlive the call; a null timeout means "for ever".
-        let signal = unsafe { libc::sigtimedwait(set.as_ref(), info.as_mut_ptr(), limit) };
-        match Errno::result(signal) {
+        match succeeded(unsafe { libc::sigtimedwait(&set.0, info.as_mut_ptr(), limit) }) {
             Ok(signal) => {
                 // SAFETY: written by the call, and all zero before.
                 let code = unsafe { info.assume_init_ref() }.si_code;
-                let from_terminal = code == libc::SI_KERNEL;
-                return Signal::try_from(signal).map(|signal| Some(Taken { signal, from_terminal }));
+                return Ok(Some(Taken { signal, from_terminal: code == libc::SI_KERNEL }));
             }
-            Err(Errno::EAGAIN) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             // Another signal's handler ran, or the process was stopped and continued.
-            Err(Errno::EINTR) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
@@ -123,23 +228,27 @@ pub(crate) fn wait_for_signal(set: &SigSet, timeout: Option<Duration>) -> nix::R
 
 /// Waits for one of the signals in `set`, which must be blocked. Without sigtimedwait(2) every timeout is over at once.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn wait_for_signal(set: &SigSet, timeout: Option<Duration>) -> nix::Result<Option<Taken>> {
-    if timeout.is_some() && !any_pending(set) {
+pub(crate) fn wait_for_signal(set: &SignalSet, timeout: Option<Duration>) -> io::Result<Option<Taken>> {
+    if timeout.is_some() && !any_pending(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD]) {
         return Ok(None);
     }
-    set.wait().map(|signal| Some(Taken { signal, from_terminal: false }))
+    let mut signal = 0;
+    // SAFETY: both point to values of their types.
+    match unsafe { libc::sigwait(&set.0, &mut signal) } {
+        0 => Ok(Some(Taken { signal, from_terminal: false })),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
 }
 
-/// Does one of the signals in `set`, which must be blocked, wait to be taken?
-pub(crate) fn any_pending(set: &SigSet) -> bool {
+/// Does one of these signals, which must be blocked, wait to be taken?
+pub(crate) fn any_pending(signals: &[Signal]) -> bool {
     let mut pending = MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: the call writes a signal set to memory of that type.
     if unsafe { libc::sigpending(pending.as_mut_ptr()) } != 0 {
         return false;
     }
-    // SAFETY: written by the call, and valid for the system as it comes from there.
-    let pending = unsafe { SigSet::from_sigset_t_unchecked(pending.assume_init()) };
-    set.iter().any(|signal| pending.contains(signal))
+    // SAFETY: written by the call, so that others may look into it.
+    signals.iter().any(|signal| unsafe { libc::sigismember(pending.as_ptr(), *signal) } == 1)
 }
 
 /// SIGSEGV and SIGBUS, and what handles them: std's detector of stack overflows, if nothing else.
@@ -183,21 +292,21 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::sys::signal::{SigmaskHow, raise};
 
     // Signals are blocked and raised for this thread alone: other tests don't notice.
     #[test]
     fn signals_are_taken_and_timeouts_end() {
-        let set = SigSet::from(Signal::SIGUSR1);
-        let before = set.thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap();
-        assert!(!any_pending(&set));
-        assert_eq!(wait_for_signal(&set, Some(Duration::ZERO)), Ok(None));
-        raise(Signal::SIGUSR1).unwrap();
-        assert!(any_pending(&set));
-        let taken = Taken { signal: Signal::SIGUSR1, from_terminal: false };
-        assert_eq!(wait_for_signal(&set, None), Ok(Some(taken)));
-        assert_eq!(wait_for_signal(&set, Some(Duration::from_millis(2))), Ok(None));
-        before.thread_set_mask().unwrap();
+        let set = SignalSet::of(&[libc::SIGUSR1]);
+        let before = set.block().unwrap();
+        assert!(!any_pending(&[libc::SIGUSR1]));
+        assert_eq!(wait_for_signal(&set, Some(Duration::ZERO)).unwrap(), None);
+        // SAFETY: takes a number.
+        assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+        assert!(any_pending(&[libc::SIGTERM, libc::SIGUSR1]) && !any_pending(&[libc::SIGTERM]));
+        let taken = Taken { signal: libc::SIGUSR1, from_terminal: false };
+        assert_eq!(wait_for_signal(&set, None).unwrap(), Some(taken));
+        assert_eq!(wait_for_signal(&set, Some(Duration::from_millis(2))).unwrap(), None);
+        before.set_as_mask().unwrap();
     }
 
     #[test]
@@ -210,7 +319,7 @@ mod tests {
     #[test]
     fn an_ignored_signal_is_told_from_others() {
         // std ignores SIGPIPE before main.
-        assert!(is_ignored(Signal::SIGPIPE));
-        assert!(!is_ignored(Signal::SIGUSR2));
+        assert!(is_ignored(libc::SIGPIPE));
+        assert!(!is_ignored(libc::SIGUSR2));
     }
 }

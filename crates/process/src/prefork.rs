@@ -55,7 +55,7 @@ pub enum WorkerEvent {
         task_id: usize,
         /// What its process was.
         pid: u32,
-        /// How it ended; `None` if somebody else waited for it, or a real-time signal killed it.
+        /// How it ended; `None` if somebody else waited for it.
         status: Option<ExitStatus>,
         /// Whether another one will be started in its place.
         replaced: bool,

@@ -203,9 +203,8 @@ impl Subprocess {
     /// given away, and afterwards no signal is sent.
     ///
     /// # Errors
-    /// [`SubprocessError::Signal`] when the system refuses: no such signal (real-time ones cannot be sent by this), or the
-    /// child changed its user. [`SubprocessError::StatusLost`] when somebody else waited for the child: its pid may be
-    /// anybody's, so nothing is sent.
+    /// [`SubprocessError::Signal`] when the system refuses: no such signal, or the child changed its user.
+    /// [`SubprocessError::StatusLost`] when somebody else waited for the child: its pid may be anybody's, so nothing is sent.
     pub fn send_signal(&self, signal: i32) -> Result<(), SubprocessError> {
         self.child.send_signal(signal)
     }

@@ -8,20 +8,18 @@
 //! - Only pids in `workers` are waited for or signalled: they are ours until we have waited for them.
 
 use std::collections::VecDeque;
-use std::os::unix::process::ExitStatusExt;
+use std::io;
+use std::os::unix::process::{ExitStatusExt, parent_id};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{self, ExitStatus};
 use std::time::Duration;
 
 use landspout_ioloop::{IoLoop, panic_message};
-use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, getpgid, getpgrp, getpid, getppid};
+use libc::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
 use crate::fork::{
-    DefaultChildAction, HAS_TIMED_WAIT, OneThread, Taken, any_pending, is_ignored, let_sent_faults_kill,
-    wait_for_signal,
+    DefaultChildAction, Forked, HAS_TIMED_WAIT, OneThread, Pid, Signal, SignalSet, Taken, any_pending, is_ignored,
+    kill, let_sent_faults_kill, process_group, try_wait, wait, wait_for_signal,
 };
 use crate::prefork::OnWorker;
 use crate::task::set_task_id;
@@ -54,7 +52,7 @@ pub(crate) fn run(one_thread: OneThread, plan: Plan) -> Result<usize, ForkError>
     let mut supervisor = Supervisor {
         one_thread,
         signals,
-        parent: getpid(),
+        parent: process::id(),
         workers: Vec::with_capacity(plan.workers),
         waiting: VecDeque::new(),
         max_restarts: plan.max_restarts,
@@ -81,7 +79,7 @@ pub(crate) fn run(one_thread: OneThread, plan: Plan) -> Result<usize, ForkError>
 struct Supervisor {
     one_thread: OneThread,
     signals: Signals,
-    parent: Pid,
+    parent: u32,
     workers: Vec<Worker>,
     /// Foreign code: after it, nothing is known about threads and loops any more.
     on_worker: Option<OnWorker>,
@@ -119,7 +117,7 @@ impl Supervisor {
         }
         while !(self.workers.is_empty() && self.waiting.is_empty()) {
             match wait_for_signal(&self.signals.awaited, self.timeout()) {
-                Ok(Some(Taken { signal: Signal::SIGCHLD, .. })) => self.reap(),
+                Ok(Some(Taken { signal: SIGCHLD, .. })) => self.reap(),
                 Ok(Some(stop)) => self.stop(stop),
                 Ok(None) => {
                     if let Some(id) = self.time_is_up() {
@@ -127,9 +125,9 @@ impl Supervisor {
                     }
                 }
                 // Not to be expected; if it lasts, workers could neither be replaced nor stopped.
-                Err(errno) => {
-                    self.give_up(ForkError::system("sigtimedwait", errno));
-                    self.send_all(Signal::SIGKILL);
+                Err(error) => {
+                    self.give_up(ForkError::system("sigtimedwait", error));
+                    self.send_all(SIGKILL);
                     self.wait_for_all();
                 }
             }
@@ -142,15 +140,15 @@ impl Supervisor {
         if self.on_worker.is_some() {
             self.one_thread = may_fork()?;
         }
-        match self.one_thread.fork().map_err(|errno| ForkError::system("fork", errno))? {
-            ForkResult::Parent { child: pid } => {
+        match self.one_thread.fork().map_err(|error| ForkError::system("fork", error))? {
+            Forked::Parent { child: pid } => {
                 let settled = !any_pending(&self.signals.stops);
-                tracing::debug!(id, %pid, "worker started");
+                tracing::debug!(id, pid, "worker started");
                 self.workers.push(Worker { id, pid, settled });
                 self.tell(WorkerEvent::Started { task_id: id, pid: number(pid) });
                 Ok(Place::Parent)
             }
-            ForkResult::Child => {
+            Forked::Child => {
                 set_task_id(id);
                 let_sent_faults_kill();
                 end_with_parent(self.parent);
@@ -175,7 +173,7 @@ impl Supervisor {
     fn time_is_up(&mut self) -> Option<usize> {
         if self.failure.is_some() {
             tracing::warn!(workers = self.workers.len(), "workers did not stop: killing them");
-            self.send_all(Signal::SIGKILL);
+            self.send_all(SIGKILL);
         } else if let Some(id) = self.waiting.pop_front() {
             self.streak = self.streak.saturating_add(1);
             match self.start(id) {
@@ -196,25 +194,24 @@ impl Supervisor {
     /// Waits for every worker that has ended; one SIGCHLD may stand for several.
     fn reap(&mut self) {
         let mut ended = Vec::new();
-        self.workers.retain(|worker| match waitpid(worker.pid, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) => true,
-            status => {
+        self.workers.retain(|worker| match try_wait(worker.pid).transpose() {
+            None => true,
+            Some(status) => {
                 ended.push((worker.id, worker.pid, status));
                 false
             }
         });
         for (id, pid, status) in ended {
-            let replaced = self.ended(id, pid, status);
-            let status = status.ok().and_then(exit_status);
-            self.tell(WorkerEvent::Ended { task_id: id, pid: number(pid), status, replaced });
+            let replaced = self.ended(id, pid, &status);
+            self.tell(WorkerEvent::Ended { task_id: id, pid: number(pid), status: status.ok(), replaced });
         }
     }
 
     /// Decides what the end of a worker means; whether another one takes its place.
-    fn ended(&mut self, id: usize, pid: Pid, status: nix::Result<WaitStatus>) -> bool {
-        let pid = pid.as_raw();
-        match status {
-            Ok(WaitStatus::Exited(_, 0)) => {
+    fn ended(&mut self, id: usize, pid: Pid, status: &io::Result<ExitStatus>) -> bool {
+        let (code, signal) = status.as_ref().map_or((None, None), |status| (status.code(), status.signal()));
+        match (code, signal) {
+            (Some(0), _) => {
                 tracing::info!(id, pid, "worker ended");
                 return false;
             }
@@ -222,12 +219,10 @@ impl Supervisor {
                 tracing::info!(id, pid, "worker stopped");
                 return false;
             }
-            Ok(WaitStatus::Exited(_, status)) => tracing::warn!(id, pid, status, "worker failed"),
-            Ok(WaitStatus::Signaled(_, signal, _)) => {
-                tracing::warn!(id, pid, signal = signal.as_str(), "worker was killed");
-            }
-            // ECHILD, if somebody else waited for it, or a signal that nix has no name for.
-            _ => tracing::warn!(id, pid, "worker died"),
+            (Some(status), _) => tracing::warn!(id, pid, status, "worker failed"),
+            (None, Some(signal)) => tracing::warn!(id, pid, signal = name(signal), "worker was killed"),
+            // ECHILD: somebody else waited for it.
+            (None, None) => tracing::warn!(id, pid, "worker died"),
         }
         let max_restarts = self.max_restarts;
         self.replace(id, || ForkError::TooManyRestarts { max_restarts })
@@ -257,16 +252,16 @@ impl Supervisor {
     fn stop(&mut self, stop: Taken) {
         self.stop_signals += 1;
         self.waiting.clear();
-        let signal = stop.signal.as_str();
+        let signal = name(stop.signal);
         if self.stop_signals > 1 {
             tracing::warn!(signal, "second signal to stop: killing the workers");
-            self.send_all(Signal::SIGKILL);
+            self.send_all(SIGKILL);
             return;
         }
         tracing::info!(signal, workers = self.workers.len(), "stopping");
-        let group = getpgrp();
+        let group = process_group(0).ok();
         for worker in &self.workers {
-            let has_it = stop.from_terminal && worker.settled && getpgid(Some(worker.pid)) == Ok(group);
+            let has_it = stop.from_terminal && worker.settled && process_group(worker.pid).ok() == group;
             if !has_it {
                 send(worker.pid, stop.signal);
             }
@@ -277,7 +272,7 @@ impl Supervisor {
         tracing::error!(workers = self.workers.len(), "giving up: {error}");
         self.waiting.clear();
         self.failure.get_or_insert(error);
-        self.send_all(Signal::SIGTERM);
+        self.send_all(SIGTERM);
     }
 
     fn send_all(&self, signal: Signal) {
@@ -288,13 +283,7 @@ impl Supervisor {
 
     fn wait_for_all(&mut self) {
         while let Some(Worker { id, pid, .. }) = self.workers.pop() {
-            let status = loop {
-                match waitpid(pid, None) {
-                    Err(Errno::EINTR) => {}
-                    status => break status,
-                }
-            };
-            let status = status.ok().and_then(exit_status);
+            let status = wait(pid).ok().flatten();
             self.tell(WorkerEvent::Ended { task_id: id, pid: number(pid), status, replaced: false });
         }
     }
@@ -302,19 +291,14 @@ impl Supervisor {
 
 /// As std counts them.
 fn number(pid: Pid) -> u32 {
-    pid.as_raw().unsigned_abs()
+    pid.unsigned_abs()
 }
 
-/// As wait(2) encodes it.
-fn exit_status(status: WaitStatus) -> Option<ExitStatus> {
-    const CORE_DUMPED: i32 = 0x80;
-    match status {
-        WaitStatus::Exited(_, code) => Some(ExitStatus::from_raw((code & 0xff) << 8)),
-        WaitStatus::Signaled(_, signal, core) => {
-            Some(ExitStatus::from_raw(signal as i32 | if core { CORE_DUMPED } else { 0 }))
-        }
-        _ => None,
-    }
+/// As signal(7) calls it.
+fn name(signal: Signal) -> String {
+    // "signal: 9 (SIGKILL)"
+    let shown = ExitStatus::from_raw(signal).to_string();
+    shown.split(['(', ')']).nth(1).map_or_else(|| signal.to_string(), str::to_owned)
 }
 
 /// What a system call said, or what is in the way.
@@ -334,14 +318,14 @@ fn send(pid: Pid, signal: Signal) {
 }
 
 /// In a worker: asks for SIGTERM at the parent's death, and sends it if that has happened already.
-fn end_with_parent(parent: Pid) {
+fn end_with_parent(parent: u32) {
     #[cfg(target_os = "linux")]
-    let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGTERM);
+    crate::fork::set_parent_death_signal(SIGTERM);
     // 0: the parent is in another pid namespace, after unshare(CLONE_NEWPID), and can't be recognised.
-    let now = getppid();
-    if now != parent && now.as_raw() != 0 {
+    let now = parent_id();
+    if now != parent && now != 0 {
         // Still blocked: it is delivered when the mask is restored.
-        send(getpid(), Signal::SIGTERM);
+        send(process::id() as Pid, SIGTERM);
     }
 }
 
@@ -356,23 +340,21 @@ fn delay(streak: u32) -> Duration {
 /// What the parent waits for, blocked until dropped.
 struct Signals {
     /// The stop signals, without those that are ignored: a server under `nohup` doesn't end with its terminal.
-    stops: SigSet,
+    stops: Vec<Signal>,
     /// These and SIGCHLD.
-    awaited: SigSet,
-    before: SigSet,
+    awaited: SignalSet,
+    before: SignalSet,
     child_action: Option<DefaultChildAction>,
 }
 
 impl Signals {
     fn block() -> Result<Signals, ForkError> {
-        let stops = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
-        let stops: SigSet = stops.collect();
-        let mut awaited = stops;
-        awaited.add(Signal::SIGCHLD);
-        let mask = awaited.thread_swap_mask(SigmaskHow::SIG_BLOCK);
-        let before = mask.map_err(|errno| ForkError::system("sigprocmask", errno))?;
+        let mut stops = vec![SIGTERM, SIGINT, SIGHUP];
+        stops.retain(|&signal| !is_ignored(signal));
+        let awaited = SignalSet::of(&[&stops[..], &[SIGCHLD]].concat());
+        let before = awaited.block().map_err(|error| ForkError::system("sigprocmask", error))?;
         let mut signals = Signals { stops, awaited, before, child_action: None };
-        let action = DefaultChildAction::set().map_err(|errno| ForkError::system("sigaction", errno))?;
+        let action = DefaultChildAction::set().map_err(|error| ForkError::system("sigaction", error))?;
         signals.child_action = Some(action);
         Ok(signals)
     }
@@ -382,13 +364,20 @@ impl Drop for Signals {
     fn drop(&mut self) {
         // The action first: what is queued is delivered when the mask is back.
         self.child_action = None;
-        let _ = self.before.thread_set_mask();
+        let _ = self.before.set_as_mask();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signals_have_their_names() {
+        assert_eq!([SIGTERM, SIGKILL, libc::SIGABRT].map(name), ["SIGTERM", "SIGKILL", "SIGABRT"]);
+        // One without a name is a number.
+        assert!(!name(40).is_empty());
+    }
 
     #[test]
     fn the_first_restart_is_immediate_and_none_waits_long() {

@@ -20,11 +20,9 @@ use std::task::{Context, Poll, Waker};
 
 use landspout_ioloop::signal::{SIGCHLD, SignalListener};
 use landspout_ioloop::{IoLoop, LoopError};
-use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::unistd::Pid;
 
 use super::error::SubprocessError;
+use crate::fork::{Pid, SignalSet, kill};
 
 type ExitCallback = Box<dyn FnOnce(Result<ExitStatus, SubprocessError>)>;
 
@@ -64,7 +62,7 @@ impl Child {
         let listener =
             io_loop.add_signal_listener(SIGCHLD, move || watch.get().iter().for_each(|watch| watch.0.look()))?;
         // Inherited from a program that waits for signals, most likely; no end would ever be noticed.
-        let _ = SigSet::from(Signal::SIGCHLD).thread_unblock();
+        let _ = SignalSet::of(&[SIGCHLD]).unblock();
         let mut process = match command.spawn() {
             Ok(process) => process,
             Err(source) => return Err(SubprocessError::Spawn { program, source }),
@@ -158,12 +156,7 @@ impl Child {
         if self.try_wait()?.is_some() {
             return Ok(());
         }
-        let sent = match number {
-            0 => Ok(None),
-            _ => Signal::try_from(number).map(Some),
-        };
-        let sent = sent.and_then(|signal| kill(Pid::from_raw(self.pid as i32), signal));
-        sent.map_err(|errno: Errno| SubprocessError::Signal { signal: number, source: errno.into() })
+        kill(self.pid as Pid, number).map_err(|source| SubprocessError::Signal { signal: number, source })
     }
 
     pub(super) fn wait(self: &Rc<Self>, raise_error: bool) -> WaitForExit {
@@ -260,7 +253,7 @@ mod tests {
             assert_eq!(child.wakers.borrow().len(), 1);
         }
         assert!(child.wakers.borrow().is_empty());
-        child.send_signal(Signal::SIGKILL as i32).unwrap();
+        child.send_signal(libc::SIGKILL).unwrap();
         io_loop.run_sync(child.wait(false)).unwrap().unwrap();
     }
 }
