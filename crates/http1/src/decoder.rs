@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use landspout_httputil::HttpHeaders;
+use landspout_httputil::{HttpHeaders, RequestStartLine};
 
 use crate::encoder::ResponseEncoder;
 use crate::error::DecodeError;
@@ -123,13 +123,37 @@ impl RequestDecoder {
         ResponseEncoder::to(method, version, self.framing.keep_alive, self.framing.upgrade)
     }
 
-    /// The head of the current message. Before there is one, it is an empty one.
+    /// The start line of the current message.
+    #[inline(always)]
+    pub fn start_line(&self) -> RequestStartLine {
+        self.messages.storage.request_start_line()
+    }
+
+    /// The fields of the current message's head.
+    #[inline(always)]
+    pub fn headers(&self) -> HttpHeaders {
+        self.messages.storage.clone()
+    }
+
+    /// How long the body of the current message is.
+    #[inline(always)]
+    pub fn body(&self) -> BodyLength {
+        self.framing.body
+    }
+
+    /// Whether the client waits for `100 Continue` before it sends the body of the current message.
+    #[inline]
+    pub fn expect_continue(&self) -> bool {
+        self.framing.expect_continue
+    }
+
+    /// The head of the current message, all of it. Before there is one, it is an empty one.
     #[inline]
     pub fn head(&self) -> RequestHead {
         let RequestFraming { body, keep_alive, expect_continue, upgrade } = self.framing;
         RequestHead {
-            start_line: self.messages.storage.request_start_line(),
-            headers: self.messages.storage.clone(),
+            start_line: self.start_line(),
+            headers: self.headers(),
             target: self.target,
             body,
             keep_alive,
@@ -238,7 +262,7 @@ impl RequestDecoder {
         let Some(len) = messages.scan_head(input, Block::Request)? else { return Ok((skipped, false)) };
         let max_headers = messages.limits.max_headers;
         let storage = &mut messages.storage;
-        (self.target, self.framing) = head::parse_scanned_request(&input[..len], max_headers, storage, &mut self.host)?;
+        (self.target, self.framing) = head::parse_scanned_request(&input[..len], max_headers, storage)?;
         self.begin();
         Ok((skipped + len, true))
     }

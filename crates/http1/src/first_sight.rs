@@ -7,7 +7,6 @@
 use landspout_httputil::{HttpHeaders, is_token};
 
 use crate::framing::{FramingFields, Kind, KnownHost, RequestFraming, goes_without_saying, kind};
-use crate::head::method_of;
 use crate::request_line::{self, TargetForm};
 use crate::words::{letters_len, value_len};
 
@@ -32,24 +31,24 @@ pub(crate) fn read(
     }
     let mut index = storage.begin(ROOM);
     let mut seen = FramingFields::default();
-    let mut rest = input.get(line.len()..)?;
-    let head = loop {
-        let at = input.len() - rest.len();
+    let mut at = line.len();
+    // What nearly every head begins with, and the requests of a connection rarely have another one.
+    if let Some(host) = hosts.known_at(input.get(at..)?).filter(|_| max_headers != 0) {
+        seen.see(Kind::Host, 0);
+        index.push(at..at + 4, at + 6..at + 6 + host);
+        at += host + 8;
+    }
+    loop {
+        let rest = input.get(at..)?;
         if rest.first_chunk() == Some(b"\r\n") {
-            break input.get(..at + 2)?;
+            break;
         }
         let count = index.len();
         if count == max_headers {
             return None;
         }
-        // What nearly every head begins with, and the way nearly everybody writes it.
-        let (name_len, kind) = match rest.first_chunk() == Some(b"Host:") {
-            true => (4, Kind::Host),
-            false => {
-                let len = name_len(rest)?;
-                (len, kind(&rest[..len]))
-            }
-        };
+        let name_len = name_len(rest)?;
+        let kind = kind(&rest[..name_len]);
         // Behind the colon, which `name_len` saw.
         let mut value = rest.get(name_len + 1..)?;
         if let [b' ', behind @ ..] = value {
@@ -61,27 +60,29 @@ pub(crate) fn read(
         if behind.first_chunk() != Some(b"\r\n") || value.first() == Some(&b' ') || value.last() == Some(&b' ') {
             return None;
         }
-        rest = &behind[2..];
+        let end = start + value.len();
         if kind == Kind::Host {
             if seen.has(Kind::Host) {
                 return None;
             }
             seen.see(Kind::Host, count);
-            hosts.check(value).ok()?;
+            hosts.check(value, &input[at..end + 2]).ok()?;
         } else if kind != Kind::Other && !(line.http11 && goes_without_saying(kind, value)) {
             seen.see(kind, count);
         }
-        index.push(at..at + name_len, start..start + value.len());
-    };
+        index.push(at..at + name_len, start..end);
+        at = end + 2;
+    }
     if line.http11 && !seen.has(Kind::Host) {
         return None;
     }
+    let head = &input[..at + 2];
     *framing = RequestFraming::silent(line.http11);
     if !seen.is_silent() {
         let field = |n| index.field(n).map_or((&head[..0], &head[..0]), |(name, value)| (&head[name], &head[value]));
         *framing = seen.conclude(line.method(head), line.http11, index.len(), field).ok()?;
     }
-    index.set_request_line(method_of(line.method(head)), line.target(), line.version());
+    index.set_request_line(line.to_method(head), line.target(), line.version());
     index.set_bytes(head);
     Some(head.len())
 }

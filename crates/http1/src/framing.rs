@@ -154,17 +154,12 @@ impl FramingFields {
     }
 
     /// RFC 9112, section 3.2: one `Host` and a valid one; none only in HTTP/1.0. `host` gives the value of one that occurs once.
-    pub(crate) fn check_host<'a>(
-        &self,
-        http11: bool,
-        host: impl FnOnce() -> &'a [u8],
-        hosts: &mut KnownHost,
-    ) -> Result<(), DecodeError> {
+    pub(crate) fn check_host<'a>(&self, http11: bool, host: impl FnOnce() -> &'a [u8]) -> Result<(), DecodeError> {
         match self.has(Kind::Host) {
             false if http11 => Err(DecodeError::MissingHost),
             false => Ok(()),
             true if self.repeated & HOST != 0 => Err(DecodeError::MultipleHosts),
-            true => hosts.check(host()),
+            true => check_host(host()),
         }
     }
 
@@ -262,43 +257,44 @@ pub(crate) fn outgoing_body(
     (none || !matches!(*method, Method::CONNECT | Method::TRACE)).then_some(length)
 }
 
-/// The `Host` that was found valid last. The requests of a connection rarely have another one, and looking at each byte of it
-/// would be an eighth of the work on a small request.
+/// The field `Host` that was found valid last, as it came. The requests of a connection rarely have another one, and looking at each
+/// byte of it would be a quarter of the work on a small request.
 #[derive(Debug, Default)]
 pub(crate) struct KnownHost {
-    len: u8,
-    /// Longer ones are checked each time.
-    host: [u8; 31],
+    /// The line, name, value and end: its first and its last bytes, which overlap. Shorter and longer ones are checked each time.
+    first: [u8; HALF],
+    last: [u8; HALF],
+    /// 0: there is none.
+    len: usize,
 }
 
+/// Half of what is kept at most.
+const HALF: usize = 16;
+
 impl KnownHost {
+    /// Whether `input` begins with that line: the length of its value. The name is `Host`, one space before the value.
     #[inline(always)]
-    pub(crate) fn check(&mut self, host: &[u8]) -> Result<(), DecodeError> {
-        let is_known = match (host.first_chunk::<8>(), host.last_chunk::<8>()) {
-            // Both ends, which may overlap, as numbers: most hosts are that long, and a call would cost more.
-            (Some(first), Some(last)) if host.len() <= 16 => {
-                let known_last = self.host.get(host.len() - 8..).and_then(|known| known.first_chunk());
-                host.len() == usize::from(self.len)
-                    && self.host.first_chunk() == Some(first)
-                    && known_last == Some(last)
-            }
-            // No host is empty, so that nothing passes before there is one.
-            _ => self.host.get(..usize::from(self.len)) == Some(host) && !host.is_empty(),
-        };
-        if is_known { Ok(()) } else { self.check_new(host) }
+    pub(crate) fn known_at(&self, input: &[u8]) -> Option<usize> {
+        let last = input.get(..self.len)?.last_chunk::<HALF>()?;
+        let is_known = input.first_chunk() == Some(&self.first) && *last == self.last;
+        is_known.then(|| self.len - b"Host: \r\n".len())
     }
 
+    /// Checks a host, and keeps the line that it came in.
     #[inline(never)]
-    fn check_new(&mut self, host: &[u8]) -> Result<(), DecodeError> {
-        if !is_valid_host(host) {
-            return Err(DecodeError::InvalidHost(shortened(host)));
-        }
-        if let Some(known) = self.host.get_mut(..host.len()) {
-            known.copy_from_slice(host);
-            self.len = host.len() as u8;
+    pub(crate) fn check(&mut self, host: &[u8], line: &[u8]) -> Result<(), DecodeError> {
+        check_host(host)?;
+        if let (Some(first), Some(last)) = (line.first_chunk(), line.last_chunk()) {
+            if line.len() <= 2 * HALF && line.starts_with(b"Host: ") {
+                *self = Self { first: *first, last: *last, len: line.len() };
+            }
         }
         Ok(())
     }
+}
+
+fn check_host(host: &[u8]) -> Result<(), DecodeError> {
+    if is_valid_host(host) { Ok(()) } else { Err(DecodeError::InvalidHost(shortened(host))) }
 }
 
 /// RFC 9110, section 8.6: 1*DIGIT; a list is one number if all its members are the same. They are compared as text, and

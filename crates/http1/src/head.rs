@@ -8,11 +8,11 @@
 use std::ops::Range;
 
 use httparse::{Header, Status};
-use landspout_httputil::{HttpHeaders, Method, ResponseStartLine};
+use landspout_httputil::{HttpHeaders, ResponseStartLine};
 
 use crate::error::{DecodeError, shortened};
 use crate::framing::{
-    FramingFields, Kind, KnownHost, MethodKind, RequestFraming, ResponseSays, ResponseTo, is_forbidden_trailer, kind,
+    FramingFields, Kind, MethodKind, RequestFraming, ResponseSays, ResponseTo, is_forbidden_trailer, kind,
 };
 use crate::request_line::{self, RequestLine, TargetForm};
 use crate::status_line;
@@ -26,7 +26,6 @@ pub(crate) fn parse_scanned_request(
     head: &[u8],
     max_headers: usize,
     storage: &mut HttpHeaders,
-    hosts: &mut KnownHost,
 ) -> Result<(TargetForm, RequestFraming), DecodeError> {
     #[cfg(test)]
     crate::decoder::count::PARSED.with(|n| n.set(n.get() + 1));
@@ -34,7 +33,7 @@ pub(crate) fn parse_scanned_request(
     let line = request_line::parse(head).ok_or_else(|| DecodeError::RequestLine(shortened(head)))?;
     let mut room = Room::new();
     let fields = room.parse(&head[line.len()..], max_headers)?;
-    store_request(head, line, fields, storage, hosts)
+    store_request(head, line, fields, storage)
 }
 
 /// Stores a request's head and notes where its parts are.
@@ -43,7 +42,6 @@ fn store_request(
     line: RequestLine,
     fields: &[Header<'_>],
     storage: &mut HttpHeaders,
-    hosts: &mut KnownHost,
 ) -> Result<(TargetForm, RequestFraming), DecodeError> {
     let authority = if line.form == TargetForm::Absolute { line.authority(head) } else { None };
     let mut seen = FramingFields::default();
@@ -59,9 +57,9 @@ fn store_request(
     }
     let method = line.method(head);
     let host = || fields[seen.first(Kind::Host)].value;
-    seen.check_host(line.http11, host, hosts)?;
+    seen.check_host(line.http11, host)?;
     let framing = seen.conclude(method, line.http11, fields.len(), |n| bytes_of(&fields[n]))?;
-    index.set_request_line(method_of(method), line.target(), line.version());
+    index.set_request_line(line.to_method(head), line.target(), line.version());
     if let (Some(authority), false) = (authority, seen.has(Kind::Host)) {
         // HTTP/1.0 without `Host`: the target has one all the same. It was checked, so this can't fail.
         let _ = storage.add("Host", &head[authority]);
@@ -92,24 +90,6 @@ pub(crate) fn parse_scanned_response(
     let to = ResponseTo { method, http11: line.http11 };
     let says = seen.conclude_response(to, upgrade_offered, line.code, fields.len(), |n| bytes_of(&fields[n]))?;
     Ok((line.to_start_line(), says))
-}
-
-/// A method that was checked to be a token, so that nothing falls back.
-#[inline(always)]
-pub(crate) fn method_of(method: &[u8]) -> Method {
-    // Arrays are compared as a whole, slices byte by byte.
-    if method.len() == 3 && method.first_chunk() == Some(b"GET") {
-        return Method::GET;
-    }
-    if method.len() == 4 && method.first_chunk() == Some(b"POST") {
-        return Method::POST;
-    }
-    other_method(method)
-}
-
-#[inline(never)]
-fn other_method(method: &[u8]) -> Method {
-    Method::from_bytes(method).unwrap_or_default()
 }
 
 /// Reads a trailer section that `scan.rs` found complete and well formed, and not empty.

@@ -108,13 +108,29 @@ impl Messages {
     /// Gets ready for the next message's head. `false`: none follows, or the one before isn't over.
     #[inline]
     pub(crate) fn start_next(&mut self) -> bool {
-        // Behind a head without a body, and behind any other message.
-        if matches!(self.state, State::End) || matches!(self.state, State::Done) {
-            self.state = if self.keep_alive { State::Head } else { State::Closed };
-            self.max_body_size = self.limits.max_body_size;
-            return self.keep_alive;
+        // Behind a head without a body.
+        if !matches!(self.state, State::End) {
+            return self.start_next_of_others();
         }
-        matches!(self.state, State::Head) && !self.head_begun
+        self.max_body_size = self.limits.max_body_size;
+        self.state = State::Head;
+        self.keep_alive || self.close()
+    }
+
+    #[inline(never)]
+    fn start_next_of_others(&mut self) -> bool {
+        if !matches!(self.state, State::Done) {
+            return matches!(self.state, State::Head) && !self.head_begun;
+        }
+        self.state = State::End;
+        self.start_next()
+    }
+
+    /// What comes now is no message.
+    #[cold]
+    fn close(&mut self) -> bool {
+        self.state = State::Closed;
+        false
     }
 
     /// Looks for the end of a head. Its length, once all of it is there.

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use landspout_httputil::{Version, is_token, is_valid_host};
+use landspout_httputil::{Method, Version, is_token, is_valid_host};
 
 use crate::error::{DecodeError, shortened};
 use crate::words::target_len;
@@ -25,11 +25,12 @@ pub enum TargetForm {
     Asterisk,
 }
 
-/// A good request line, as offsets into the input: it is handed on in two registers.
+/// A good request line, as offsets into the input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestLine {
-    method_end: u32,
-    target_end: u32,
+    method_end: usize,
+    target_end: usize,
+    is_get: bool,
     pub(crate) form: TargetForm,
     pub(crate) http11: bool,
 }
@@ -37,12 +38,17 @@ pub(crate) struct RequestLine {
 impl RequestLine {
     #[inline]
     pub(crate) fn method(self, input: &[u8]) -> &[u8] {
-        &input[..self.method_end as usize]
+        &input[..self.method_end]
+    }
+
+    #[inline]
+    pub(crate) fn to_method(self, input: &[u8]) -> Method {
+        if self.is_get { Method::GET } else { method_of(self.method(input)) }
     }
 
     #[inline]
     pub(crate) fn target(self) -> Range<usize> {
-        self.method_end as usize + 1..self.target_end as usize
+        self.method_end + 1..self.target_end
     }
 
     /// Where the authority of a target in absolute-form lies.
@@ -60,7 +66,7 @@ impl RequestLine {
     /// The length of the line with its line end.
     #[inline]
     pub(crate) fn len(self) -> usize {
-        self.target_end as usize + VERSION
+        self.target_end + VERSION
     }
 }
 
@@ -71,7 +77,8 @@ const VERSION: usize = 11;
 #[inline(always)]
 pub(crate) fn parse(input: &[u8]) -> Option<RequestLine> {
     // Arrays are compared as a whole, slice patterns byte by byte.
-    let method_end = if input.first_chunk() == Some(b"GET ") { 3 } else { method_end(input)? };
+    let is_get = input.first_chunk() == Some(b"GET ");
+    let method_end = if is_get { 3 } else { method_end(input)? };
     let rest = &input[method_end + 1..];
     let target_len = target_len(rest);
     let (target, rest) = rest.split_at(target_len);
@@ -81,13 +88,7 @@ pub(crate) fn parse(input: &[u8]) -> Option<RequestLine> {
         b'/' if input[0] != b'C' => TargetForm::Origin,
         _ => classify(&input[..method_end], target)?,
     };
-    Some(RequestLine {
-        // Shorter than the target's end.
-        method_end: method_end as u32,
-        target_end: u32::try_from(method_end + 1 + target_len).ok()?,
-        form,
-        http11,
-    })
+    Some(RequestLine { method_end, target_end: method_end + 1 + target_len, is_get, form, http11 })
 }
 
 /// Whether it is HTTP/1.1 or higher; `None` if it is not HTTP/1.x at all.
@@ -97,6 +98,12 @@ fn is_other_version(version: &[u8; VERSION]) -> Option<bool> {
         [b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9', b'\r', b'\n'] => Some(*minor != b'0'),
         _ => None,
     }
+}
+
+/// A method that was checked to be a token, so that nothing falls back.
+#[inline(never)]
+fn method_of(method: &[u8]) -> Method {
+    Method::from_bytes(method).unwrap_or_default()
 }
 
 #[inline(never)]

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use landspout_http1::{BodyLength, DecodeError, Event, Limits, RequestDecoder, RequestHead};
+use landspout_http1::{BodyLength, DecodeError, Event, Limits, RequestDecoder};
 use landspout_httputil::{
     BoxError, HttpInputError, HttpMessageDelegate, HttpOutputError, HttpServerConnectionDelegate,
 };
@@ -108,25 +108,24 @@ where
             {
                 let mut delegate;
                 // Likewise: what is gone before anything is awaited takes no place in the worker.
-                let (body, received) = {
+                let received = {
                     exchange = desk.begin(decoder, began.take().unwrap_or_else(|| link.stream.now()));
                     delegate = core.delegate.start_request(link.id, exchange.clone());
-                    let RequestHead { start_line, headers, body, expect_continue, .. } = decoder.head();
-                    if body != BodyLength::None {
-                        exchange.expect_body(expect_continue, body);
+                    if decoder.body() != BodyLength::None {
+                        exchange.expect_body(decoder.expect_continue(), decoder.body());
                     }
-                    let received = watch(link, &exchange, delegate.headers_received(start_line, headers));
-                    ((body != BodyLength::None).then_some(expect_continue), received)
+                    watch(link, &exchange, delegate.headers_received(decoder.start_line(), decoder.headers()))
                 };
-                if let Err(outcome) = Request::new(core, link, &exchange).check(received.await) {
+                let received = received.await;
+                if let Err(outcome) = Request::new(core, link, &exchange).check(received) {
                     break 'request Request::new(core, link, &exchange).broken_off(&mut delegate, outcome);
                 }
                 if link.is_detached() {
                     break 'request Outcome::Detached;
                 }
-                if let Some(expect_continue) = body {
+                if decoder.body() != BodyLength::None {
                     let request = Request::new(core, link, &exchange);
-                    match request.receive_body(decoder, expect_continue, &mut delegate).await {
+                    match request.receive_body(decoder, &mut delegate).await {
                         Ok(Received::Whole) => {}
                         Ok(Received::Answered) => break 'request exchange.conclude(),
                         Ok(Received::AnsweredUnread) => break 'request Outcome::Linger,
@@ -278,10 +277,10 @@ where
     async fn receive_body(
         &self,
         decoder: &mut RequestDecoder,
-        mut expect_continue: bool,
         delegate: &mut D::Delegate,
     ) -> Result<Received, Outcome> {
         let (link, exchange) = (self.link, self.exchange);
+        let mut expect_continue = decoder.expect_continue();
         if let Some(bytes) = exchange.max_body_size.get() {
             decoder.set_max_body_size(bytes);
         }

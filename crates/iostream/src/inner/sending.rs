@@ -276,7 +276,7 @@ impl Inner {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn mark_dirty(self: &Rc<Self>, state: &mut State) {
         if !state.dirty {
             state.dirty = true;
