@@ -57,12 +57,15 @@ pub(crate) fn append_fields(headers: &HttpHeaders, out: &mut Vec<u8>) -> Given {
     given
 }
 
+/// What is before a length.
+pub(crate) const LENGTH_NAME: &[u8] = b"Content-Length: ";
+
 /// Appends the field that frames a body, if there is one, and the blank line.
 #[inline]
 pub(crate) fn append_framing(length: BodyLength, out: &mut Vec<u8>) {
     match length {
         BodyLength::Fixed(length) => {
-            out.extend_from_slice(b"Content-Length: ");
+            out.extend_from_slice(LENGTH_NAME);
             append_number_and_end(length, out);
         }
         BodyLength::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
@@ -74,6 +77,14 @@ pub(crate) fn append_framing(length: BodyLength, out: &mut Vec<u8>) {
 pub(crate) fn append_number_and_end(number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     out.extend_from_slice(b"\r\n\r\n");
+}
+
+/// `Connection` with one option.
+#[inline]
+pub(crate) fn append_option(option: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Connection: ");
+    out.extend_from_slice(option);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// `Connection` with our options and those of the application that are not about persistence, if there are any.

@@ -5,7 +5,9 @@
 
 use landspout_httputil::{HttpHeaders, HttpOutputError, Method, ResponseStartLine, StatusCode, Version};
 
-use crate::compose::{Given, append_connection, append_fields, append_framing, append_number_and_end, values};
+use crate::compose::{
+    Given, LENGTH_NAME, append_connection, append_fields, append_framing, append_number_and_end, append_option, values,
+};
 use crate::event::RequestHead;
 use crate::framed::Framed;
 use crate::framing::{BodyLength, ConnectionOptions, Kind, MethodKind, ResponseFraming, ResponseTo};
@@ -193,8 +195,8 @@ impl ResponseEncoder {
         body: &[u8],
         out: &mut Vec<u8>,
     ) -> bool {
-        let Some(key) = Key::of(start_line, headers) else { return false };
-        let usual = self.has_nothing_to_say(start_line.code) && !self.head_sent();
+        let Some(key) = Key::of(start_line, headers, self.persistence()) else { return false };
+        let usual = self.has_plain_body(start_line.code) && !self.head_sent();
         if !usual || !heads.append(key, body.len(), out) {
             return false;
         }
@@ -214,7 +216,7 @@ impl ResponseEncoder {
     ) -> Result<(), HttpOutputError> {
         let start = out.len();
         let number_at = self.render(start_line, headers, body, heads.date(), out)?;
-        if let (Some(key), Some(number_at)) = (Key::of(start_line, headers), number_at) {
+        if let (Some(key), Some(number_at)) = (Key::of(start_line, headers, self.persistence()), number_at) {
             heads.keep(key, &out[start..out.len() - body.len()], number_at - start, body.len());
         }
         Ok(())
@@ -234,8 +236,12 @@ impl ResponseEncoder {
         let start = out.len();
         append_status_line(start_line, out);
         let given = append_fields(headers, out);
-        if given == Given::default() && self.has_nothing_to_say(start_line.code) {
-            append_date_and_length_name(date, out);
+        if given == Given::default() && self.has_plain_body(start_line.code) {
+            append_date(date, out);
+            if let Some(option) = self.option(self.keep_alive) {
+                append_option(option, out);
+            }
+            out.extend_from_slice(LENGTH_NAME);
             let number_at = out.len();
             append_number_and_end(body.len() as u64, out);
             out.extend_from_slice(body);
@@ -296,12 +302,16 @@ impl ResponseEncoder {
         self.state.is_complete()
     }
 
-    /// Whether a response with that status has a body, whose length is all that the codec has to add.
+    /// Whether a response with that status has a body like any other.
     #[inline]
-    fn has_nothing_to_say(&self, status: StatusCode) -> bool {
-        self.to.method == MethodKind::Other
-            && self.keep_alive == self.to.http11
-            && matches!(status.as_u16(), 200..=203 | 206..=303 | 305..)
+    fn has_plain_body(&self, status: StatusCode) -> bool {
+        self.to.method == MethodKind::Other && matches!(status.as_u16(), 200..=203 | 206..=303 | 305..)
+    }
+
+    /// What decides about [`option`](Self::option), as a number.
+    #[inline]
+    fn persistence(&self) -> u8 {
+        u8::from(self.to.http11) << 1 | u8::from(self.keep_alive)
     }
 }
 
@@ -436,15 +446,6 @@ fn append_date(date: &[u8; 29], out: &mut Vec<u8>) {
     let mut line = *b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
     line[6..35].copy_from_slice(date);
     out.extend_from_slice(&line);
-}
-
-/// The date, and all of `Content-Length` but its number.
-#[inline]
-fn append_date_and_length_name(date: &[u8; 29], out: &mut Vec<u8>) {
-    // One copy of a constant size instead of two.
-    let mut lines = *b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: ";
-    lines[6..35].copy_from_slice(date);
-    out.extend_from_slice(&lines);
 }
 
 /// What the head says about the body, and what may be written behind it.

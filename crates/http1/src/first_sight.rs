@@ -6,7 +6,7 @@
 
 use landspout_httputil::{HttpHeaders, is_token};
 
-use crate::framing::{FramingFields, Kind, KnownHost, RequestFraming, goes_without_saying, kind};
+use crate::framing::{FramingFields, Kind, KnownHost, RequestFraming, goes_without_saying, kind, says_close};
 use crate::request_line::{self, TargetForm};
 use crate::words::{letters_len, value_len};
 
@@ -31,6 +31,7 @@ pub(crate) fn read(
     }
     let mut index = storage.begin(ROOM);
     let mut seen = FramingFields::default();
+    let mut closes = false;
     let mut at = line.len();
     // What nearly every head begins with, and the requests of a connection rarely have another one.
     if let Some(host) = hosts.known_at(input.get(at..)?).filter(|_| max_headers != 0) {
@@ -67,6 +68,9 @@ pub(crate) fn read(
             }
             seen.see(Kind::Host, count);
             hosts.check(value, &input[at..end + 2]).ok()?;
+        } else if says_close(kind, value) {
+            // Whatever else is said.
+            closes = true;
         } else if kind != Kind::Other && !(line.http11 && goes_without_saying(kind, value)) {
             seen.see(kind, count);
         }
@@ -82,6 +86,7 @@ pub(crate) fn read(
         let field = |n| index.field(n).map_or((&head[..0], &head[..0]), |(name, value)| (&head[name], &head[value]));
         *framing = seen.conclude(line.method(head), line.http11, index.len(), field).ok()?;
     }
+    framing.keep_alive &= !closes;
     index.set_request_line(line.to_method(head), line.target(), line.version());
     index.set_bytes(head);
     Some(head.len())
@@ -136,5 +141,36 @@ mod tests {
             assert_eq!(usual(&whole[..max], 1000, 2), max >= whole.len() - 1);
         }
         assert!(!usual(whole, 1000, 1));
+    }
+
+    #[test]
+    fn a_host_that_is_known_hides_no_other() {
+        let line = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let framing = &mut RequestFraming::default();
+        for host in ["example.org", "12345678", "1234567", "a.host.of.24.bytes.org:80", "a.host.of.24.bytes.org:8"] {
+            let (mut storage, mut hosts) = <(HttpHeaders, KnownHost)>::default();
+            let good = line(host).into_bytes();
+            assert_eq!(hosts.known_at(&good[16..]), None);
+            for known in [false, true] {
+                assert_eq!(read(&good, 100, &mut storage, &mut hosts, framing), Some(good.len()));
+                assert_eq!(storage.get("host"), Some(host.as_bytes()), "known: {known}");
+                assert_eq!(hosts.known_at(&good[16..]).is_some(), (8..=24).contains(&host.len()), "{host}");
+                assert_eq!(read(&good, 0, &mut storage, &mut hosts, framing), None);
+            }
+            // Whatever differs from it in one byte, or is shorter or longer, is read as if nothing were known.
+            let others = (0..good.len()).flat_map(|at| (0..=255).map(move |byte| (at, Some(byte))));
+            for (at, byte) in others.chain((0..good.len()).map(|at| (at, None))) {
+                let mut other = good.clone();
+                match byte {
+                    Some(byte) => other[at] = byte,
+                    None => drop(other.remove(at)),
+                }
+                let mut fresh = HttpHeaders::default();
+                let expected = read(&other, 100, &mut fresh, &mut KnownHost::default(), &mut RequestFraming::default());
+                let mut known = hosts.clone();
+                assert_eq!(read(&other, 100, &mut storage, &mut known, framing), expected, "{at} {byte:?}");
+                assert!(expected.is_none() || fresh.fields().eq(storage.fields()), "{at} {byte:?}");
+            }
+        }
     }
 }

@@ -116,6 +116,12 @@ pub(crate) fn goes_without_saying(kind: Kind, value: &[u8]) -> bool {
     kind == Kind::Connection && is(value, b"keep-alive")
 }
 
+/// Whether a field is `Connection: close`, as it is usually written: the connection ends behind the answer (RFC 9112, section 9.6).
+#[inline(always)]
+pub(crate) fn says_close(kind: Kind, value: &[u8]) -> bool {
+    kind == Kind::Connection && is(value, b"close")
+}
+
 impl FramingFields {
     /// Notes the kind of the field number `at`.
     #[inline]
@@ -259,7 +265,7 @@ pub(crate) fn outgoing_body(
 
 /// The field `Host` that was found valid last, as it came. The requests of a connection rarely have another one, and looking at each
 /// byte of it would be a quarter of the work on a small request.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct KnownHost {
     /// The line, name, value and end: its first and its last bytes, which overlap. Shorter and longer ones are checked each time.
     first: [u8; HALF],

@@ -1,7 +1,7 @@
 //! Heads that are sent again and again, kept as bytes.
 //!
-//! Rules: only what can't change is kept: constant fields (`HttpHeaders::from_static`), a status with its usual reason, and
-//! the date, with which all heads go that were kept with the one before. A head is found by where its fields are, not by what they
+//! Rules: only what can't change is kept: constant fields (`HttpHeaders::from_static`), a status with its usual reason, whether the
+//! connection stays open, and the date, with which all heads go that were kept with the one before. A head is found by where its fields are, not by what they
 //! say, so that looking costs next to nothing.
 
 use landspout_httputil::{HttpHeaders, ResponseStartLine, StatusCode};
@@ -37,25 +37,29 @@ struct Rendered {
 pub(crate) struct Key {
     fields: &'static [(&'static str, &'static str)],
     status: StatusCode,
+    /// What `Connection` says depends on it.
+    persistence: u8,
 }
 
 impl Key {
     /// `None`: not constant.
     #[inline]
-    pub(crate) fn of(start_line: &ResponseStartLine, headers: &HttpHeaders) -> Option<Self> {
+    pub(crate) fn of(start_line: &ResponseStartLine, headers: &HttpHeaders, persistence: u8) -> Option<Self> {
         let fields = headers.as_static().filter(|_| start_line.has_usual_reason())?;
-        Some(Self { fields, status: start_line.code })
+        Some(Self { fields, status: start_line.code, persistence })
     }
 
     #[inline]
     fn is(self, other: Self) -> bool {
-        std::ptr::eq(self.fields, other.fields) && self.status == other.status
+        let same = self.status == other.status && self.persistence == other.persistence;
+        same && std::ptr::eq(self.fields, other.fields)
     }
 
     #[inline]
     fn place(self) -> usize {
         // Constants lie 16 bytes apart or more.
-        (self.fields.as_ptr() as usize / 16 + usize::from(self.status.as_u16())) % PLACES
+        let constant = self.fields.as_ptr() as usize / 16;
+        (constant + usize::from(self.status.as_u16()) + usize::from(self.persistence) * (PLACES / 4)) % PLACES
     }
 }
 

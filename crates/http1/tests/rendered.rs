@@ -49,6 +49,7 @@ fn a_kept_head_is_the_one_that_would_be_composed() {
                     (Method::GET, Version::HTTP_11, true),
                     (Method::GET, Version::HTTP_11, false),
                     (Method::GET, Version::HTTP_10, false),
+                    (Method::GET, Version::HTTP_10, true),
                     (Method::HEAD, Version::HTTP_11, true),
                     (Method::CONNECT, Version::HTTP_11, true),
                 ] {
@@ -71,7 +72,7 @@ fn a_kept_head_is_the_one_that_would_be_composed() {
             }
         }
     }
-    assert_eq!(responses, 2 * 6 * 6 * 8 * 5);
+    assert_eq!(responses, 2 * 6 * 6 * 8 * 6);
 }
 
 #[test]

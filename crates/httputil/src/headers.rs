@@ -264,7 +264,7 @@ impl HttpHeaders {
     }
 
     /// The start line that [`HeaderIndex::set_request_line`] noted. It shares the storage, so nothing is copied.
-    #[inline]
+    #[inline(always)]
     pub fn request_start_line(&self) -> RequestStartLine {
         match &self.repr {
             Repr::Block(block) => RequestStartLine::of_block(block),
