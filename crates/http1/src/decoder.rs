@@ -51,6 +51,17 @@ pub struct RequestDecoder {
     empty_line_skipped: bool,
 }
 
+/// What [`RequestDecoder::decode_head`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadStep {
+    /// A head, all of it.
+    Complete,
+    /// Less than that, perhaps nothing.
+    Incomplete,
+    /// Something else: [`decode`](RequestDecoder::decode) says what is wrong.
+    Faulty,
+}
+
 impl RequestDecoder {
     /// A decoder for a new connection.
     pub fn new(limits: impl Into<Rc<Limits>>) -> Self {
@@ -85,23 +96,27 @@ impl RequestDecoder {
     #[inline]
     pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, DecodeError> {
         if matches!(self.messages.state, State::Head) {
-            if let Some((consumed, complete)) = self.decode_head(input) {
-                return Ok(Decoded { consumed, event: complete.then(|| Event::Head(self.head())) });
+            match self.decode_head(input) {
+                (consumed, HeadStep::Complete) => {
+                    return Ok(Decoded { consumed, event: Some(Event::Head(self.head())) });
+                }
+                (consumed, HeadStep::Incomplete) => return Ok(Decoded { consumed, event: None }),
+                (_, HeadStep::Faulty) => {}
             }
         }
         self.messages.decode_body(input).inspect_err(|error| self.messages.fail(error))
     }
 
     /// [`decode`](Self::decode) where a head is due, in two steps: how much was consumed, and whether that completed one, which
-    /// [`head`](Self::head) gives then. `None`: it is faulty, and `decode` says why. Nothing is moved this way, which is much of the
-    /// work on a small head. Where none is due, nothing happens.
+    /// [`head`](Self::head) gives then. Nothing is moved this way, which is much of the work on a small head. Where none is due,
+    /// nothing happens.
     #[inline(always)]
-    pub fn decode_head(&mut self, input: &[u8]) -> Option<(usize, bool)> {
+    pub fn decode_head(&mut self, input: &[u8]) -> (usize, HeadStep) {
         if !matches!(self.messages.state, State::Head) {
-            return Some((0, false));
+            return (0, HeadStep::Incomplete);
         }
         // As after every request that came alone.
-        let Some(first) = input.first() else { return Some((0, false)) };
+        let Some(first) = input.first() else { return (0, HeadStep::Incomplete) };
         // First sight of a head: usually all of it is there.
         if *first > b'\r' && !self.messages.head_begun {
             let short = &input[..input.len().min(self.short_head)];
@@ -110,10 +125,17 @@ impl RequestDecoder {
             if let Some(len) = first_sight::read(short, max, storage, hosts, &mut self.framing) {
                 self.target = TargetForm::Origin;
                 self.begin();
-                return Some((len, true));
+                return (len, HeadStep::Complete);
             }
         }
-        self.decode_head_slowly(input).inspect_err(|error| self.messages.fail(error)).ok()
+        match self.decode_head_slowly(input) {
+            Ok((consumed, true)) => (consumed, HeadStep::Complete),
+            Ok((consumed, false)) => (consumed, HeadStep::Incomplete),
+            Err(error) => {
+                self.messages.fail(&error);
+                (0, HeadStep::Faulty)
+            }
+        }
     }
 
     /// An encoder for the responses to the current message.

@@ -160,7 +160,7 @@ mod status_line;
 mod words;
 mod writing;
 
-pub use decoder::RequestDecoder;
+pub use decoder::{HeadStep, RequestDecoder};
 pub use encoder::ResponseEncoder;
 pub use error::DecodeError;
 pub use event::{Decoded, Event, RequestHead, ResponseHead};

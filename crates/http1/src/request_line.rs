@@ -41,7 +41,7 @@ impl RequestLine {
         &input[..self.method_end]
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn to_method(self, input: &[u8]) -> Method {
         if self.is_get { Method::GET } else { method_of(self.method(input)) }
     }

@@ -74,14 +74,14 @@ impl Link {
 
     /// Has the heads that are rendered dated now.
     #[inline]
-    pub(crate) fn refresh(&self, rendered: &Rendered) {
+    fn refresh(&self, rendered: &Rendered, now: Instant) {
         // Without a loop there is no time of day, and nothing can be sent that would tell it.
         let wall = || self.stream.io_loop().map_or(SystemTime::UNIX_EPOCH, |io_loop| io_loop.wall_time());
-        rendered.refresh(self.stream.now(), wall);
+        rendered.refresh(now, wall);
     }
 
     fn date(&self, rendered: &Rendered) -> HttpDate {
-        self.refresh(rendered);
+        self.refresh(rendered, self.stream.now());
         *rendered.heads.borrow().date()
     }
 }
@@ -312,7 +312,12 @@ impl Http1Connection {
 
     #[inline]
     fn end(&self) {
-        self.ended.set(Some(self.link().stream.now()));
+        self.end_at(self.link().stream.now());
+    }
+
+    #[inline]
+    fn end_at(&self, now: Instant) {
+        self.ended.set(Some(now));
         if self.listened.get() {
             self.tell_end();
         }
@@ -336,7 +341,7 @@ impl Http1Connection {
         body: &[u8],
     ) -> Result<(), HttpOutputError> {
         let compose = |out: &mut Vec<u8>| {
-            let (mut encoder, mut heads) = (self.encoder_of_head(), self.rendered.heads.borrow_mut());
+            let (mut encoder, mut heads) = (self.encoder_of_head(self.link()), self.rendered.heads.borrow_mut());
             encoder.response_with(&mut heads, start_line, headers, body, out)
         };
         self.link().stream.write_with(body.len(), compose).map_err(output_error)?
@@ -345,9 +350,9 @@ impl Http1Connection {
     /// The encoder for a head, which says whether another request may follow. Known only when it is written: the server may
     /// have begun to drain since the request came.
     #[inline]
-    fn encoder_of_head(&self) -> RefMut<'_, ResponseEncoder> {
+    fn encoder_of_head(&self, link: &Link) -> RefMut<'_, ResponseEncoder> {
         let mut encoder = self.encoder.borrow_mut();
-        if self.link().requests_left.get() == 0 {
+        if link.requests_left.get() == 0 {
             encoder.close_after();
         }
         encoder
@@ -364,7 +369,7 @@ impl HttpConnection for Http1Connection {
         let date = self.link().date(&self.rendered);
         let compose = |out: &mut Vec<u8>| {
             let start = out.len();
-            let mut encoder = self.encoder_of_head();
+            let mut encoder = self.encoder_of_head(self.link());
             let before = encoder.clone();
             encoder.head(start_line, headers, &date, out)?;
             if chunk.is_empty() {
@@ -404,11 +409,12 @@ impl HttpConnection for Http1Connection {
         headers: &HttpHeaders,
         body: &[u8],
     ) -> Result<(), HttpOutputError> {
-        let link = self.link();
+        let link = &**self.link();
+        let now = link.stream.now();
         // Asks the clock, so it is done before anything is borrowed.
-        link.refresh(&self.rendered);
+        link.refresh(&self.rendered, now);
         let kept = |out: &mut Vec<u8>| {
-            let (mut encoder, mut heads) = (self.encoder_of_head(), self.rendered.heads.borrow_mut());
+            let (mut encoder, mut heads) = (self.encoder_of_head(link), self.rendered.heads.borrow_mut());
             encoder.kept_response(&mut heads, start_line, headers, body, out)
         };
         // Only constant fields can be kept.
@@ -417,7 +423,7 @@ impl HttpConnection for Http1Connection {
         if !written {
             self.compose_response(start_line, headers, body)?;
         }
-        self.end();
+        self.end_at(now);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use landspout_http1::{BodyLength, DecodeError, Event, Limits, RequestDecoder};
+use landspout_http1::{BodyLength, DecodeError, Event, HeadStep, Limits, RequestDecoder};
 use landspout_httputil::{
     BoxError, HttpInputError, HttpMessageDelegate, HttpOutputError, HttpServerConnectionDelegate,
 };
@@ -73,12 +73,9 @@ where
     // When the first byte of a head came that did not come whole.
     let mut began = None;
     loop {
-        match link.stream.parse_buffered(|buffered| match decoder.decode_head(buffered) {
-            Some((consumed, complete)) => (consumed, Some(complete)),
-            None => (0, None),
-        }) {
-            Some(true) => {}
-            Some(false) => {
+        match link.stream.parse_buffered(|buffered| decoder.decode_head(buffered)) {
+            HeadStep::Complete => {}
+            HeadStep::Incomplete => {
                 if decoder.is_idle() {
                     // Nothing of the next request is here: a look whether it has come meanwhile, and the connection is idle.
                     match poll_fn(|cx| Poll::Ready(link.stream.poll_fill(cx))).await {
@@ -98,7 +95,7 @@ where
                     Err(outcome) => return outcome,
                 }
             }
-            None => return malformed(core, link, decoder),
+            HeadStep::Faulty => return malformed(core, link, decoder),
         }
         link.deadline.clear();
         link.requests_left.set(link.requests_left.get().saturating_sub(1));
