@@ -65,7 +65,7 @@ pub(crate) const PEERS: &[Peer] = &[
     // No peer but the limit: it looks for the end of a head and no more, and takes each body for one of 16 KiB. It closes when it
     // was started with `--close`.
     rust("raw", "rustix", &[Hello, Echo]),
-    rust("landspout", "landspout-httpserver", &[Hello, Closes, Echo, EchoChunked, Stream, Workers]),
+    rust("landspout", "landspout-httpserver", ALL),
     rust("hyper", "hyper", ALL),
     rust("axum", "axum", ALL),
     rust("actix-web", "actix-web", ALL),
@@ -78,6 +78,7 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer { name: "nginx", program: Program::Nginx, abilities: &[Hello, Closes, Stream] },
     Peer { name: "tornado", program: Program::Tornado { flags: &[] }, abilities: ALL },
     Peer { name: "tornado-uvloop", program: Program::Tornado { flags: &["--uvloop"] }, abilities: ALL },
+    variant("landspout-workers", "landspout", "workers", "landspout-httpserver", &[Workers]),
     variant("landspout-tls", "landspout", "tls", "landspout-httpserver", &[Hello, Tls]),
     variant("hyper-tls", "hyper", "tls", "hyper", &[Hello, Tls]),
     Peer { name: "nginx-tls", program: Program::Nginx, abilities: &[Hello, Tls] },

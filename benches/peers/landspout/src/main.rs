@@ -1,33 +1,34 @@
-//! landspout: a callback for whole requests, as in its README. `--workers N --start fork|threads` starts several
-//! workers in the two ways that it has.
+//! landspout: a callback for whole requests, as in its README.
 #![forbid(unsafe_code)]
 
-use landspout_httpserver::{
-    BoxError, HttpHeaders, HttpServer, HttpServerOptions, HttpServerRequest, ServerError, StatusCode,
-};
+#[cfg(feature = "workers")]
+mod workers;
+
+use std::net::{SocketAddr, TcpListener};
+
+use landspout_httpserver::{BoxError, HttpHeaders, HttpServerOptions, HttpServerRequest, ServerError, StatusCode};
 use landspout_ioloop::IoLoop;
-use landspout_tcpserver::start_threads;
 use peer_support::{Arguments, HELLO, next_piece, stream_length};
 
 const PLAIN: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "text/plain")]);
 const BINARY: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "application/octet-stream")]);
 
-const WORKERS: &str = "--workers N";
-const START: &str = "--start fork|threads";
-#[cfg(not(feature = "tls"))]
-const FLAGS: &[&str] = &[WORKERS, START];
-#[cfg(feature = "tls")]
-const FLAGS: &[&str] = &[WORKERS, START, "--certfile F", "--keyfile F"];
-
 fn main() -> Result<(), BoxError> {
-    let arguments = Arguments::read(FLAGS);
+    let flags: &[&[&str]] = &[
+        #[cfg(feature = "tls")]
+        &["--certfile F", "--keyfile F"],
+        #[cfg(feature = "workers")]
+        &workers::FLAGS,
+    ];
+    let arguments = Arguments::read(&flags.concat());
     let options = options(&arguments)?;
-    let workers = arguments.number("--workers").unwrap_or(1);
-    match arguments.text("--start") {
-        Some("threads") => on_threads(workers, arguments.port(), options),
-        None | Some("fork") => in_processes(workers, arguments.port(), &options),
-        Some(other) => Err(format!("--start fork or --start threads, not {other}").into()),
+    #[cfg(feature = "workers")]
+    if let Some(count) = arguments.number(workers::COUNT) {
+        return workers::run(count, &arguments, options);
     }
+    let listener = peer_support::listen(arguments.port())?;
+    peer_support::exit_on_sigterm()?;
+    serve(listener, options, peer_support::announce)
 }
 
 #[cfg(not(feature = "tls"))]
@@ -48,32 +49,15 @@ fn options(arguments: &Arguments) -> Result<HttpServerOptions, ServerError> {
     }
 }
 
-/// One process, or several that share a listening socket.
-fn in_processes(workers: usize, port: u16, options: &HttpServerOptions) -> Result<(), BoxError> {
-    let listener = peer_support::listen(port)?;
-    // The parent stays inside of `fork_processes`; the workers, and an only process, come out of it.
-    let first = workers <= 1 || landspout_process::fork_processes(workers)? == 0;
-    peer_support::exit_on_sigterm()?;
+fn serve(
+    listener: TcpListener,
+    options: HttpServerOptions,
+    listening: impl FnOnce(SocketAddr),
+) -> Result<(), BoxError> {
     let address = listener.local_addr()?;
-    let server = options.clone().callback(answer);
-    server.add_socket(listener)?;
-    if first {
-        peer_support::announce(address);
-    }
+    options.callback(answer).add_socket(listener)?;
+    listening(address);
     Ok(IoLoop::current().start()?)
-}
-
-/// This thread only waits.
-fn on_threads(workers: usize, port: u16, options: HttpServerOptions) -> Result<(), BoxError> {
-    let threads = start_threads(workers, port, "127.0.0.1", move |_number, sockets| {
-        let server: HttpServer = options.clone().callback(answer);
-        server.add_sockets(sockets)?;
-        Ok(server)
-    })?;
-    peer_support::exit_on_sigterm()?;
-    peer_support::announce(threads.addresses()[0]);
-    threads.join();
-    Ok(())
 }
 
 async fn answer(request: HttpServerRequest) -> Result<(), BoxError> {
