@@ -25,9 +25,6 @@ pub enum LoopError {
     },
     /// The descriptor has a handler already, see [`add_handler`](crate::IoLoop::add_handler).
     HandlerExists(RawFd),
-    /// A jitter that is negative, no number or not less than 2, see
-    /// [`PeriodicCallback::jitter`](crate::PeriodicCallback::jitter).
-    Jitter(f64),
     /// The descriptor has no handler, see [`update_handler`](crate::IoLoop::update_handler).
     NoHandler(RawFd),
     /// The operating system's poller failed or refused the descriptor.
@@ -44,7 +41,6 @@ impl fmt::Display for LoopError {
                 write!(f, "the event loop was made by process {made_by} before the fork; make it afterwards")
             }
             Self::HandlerExists(fd) => write!(f, "descriptor {fd} already has a handler on this loop"),
-            Self::Jitter(jitter) => write!(f, "a jitter must lie between 0 and 2, not be {jitter}"),
             Self::NoHandler(fd) => write!(f, "descriptor {fd} has no handler on this loop"),
             Self::Poller(_) => f.write_str("the poller of the operating system failed"),
         }
@@ -65,8 +61,6 @@ impl PartialEq for LoopError {
         match (self, other) {
             (Self::Forked { made_by: a }, Self::Forked { made_by: b }) => a == b,
             (Self::HandlerExists(a), Self::HandlerExists(b)) | (Self::NoHandler(a), Self::NoHandler(b)) => a == b,
-            // By value of its bits, so that an error equals itself also when it is about no number.
-            (Self::Jitter(a), Self::Jitter(b)) => a.to_bits() == b.to_bits(),
             (Self::Poller(a), Self::Poller(b)) => a.kind() == b.kind(),
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
@@ -88,6 +82,30 @@ impl From<LoopError> for io::Error {
     }
 }
 
+/// A jitter that is negative, no number or not less than 2, see [`PeriodicCallback::jitter`](crate::PeriodicCallback::jitter).
+///
+/// Apart from [`LoopError`], which is in every program: nothing else would need what it takes to print a floating-point number.
+#[derive(Debug, Clone, Copy)]
+pub struct JitterError {
+    /// What was asked for.
+    pub jitter: f64,
+}
+
+/// By the bits of its value, so that an error equals itself also when it is about no number.
+impl PartialEq for JitterError {
+    fn eq(&self, other: &Self) -> bool {
+        self.jitter.to_bits() == other.jitter.to_bits()
+    }
+}
+
+impl fmt::Display for JitterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a jitter must lie between 0 and 2, not be {}", self.jitter)
+    }
+}
+
+impl std::error::Error for JitterError {}
+
 /// Why [`run_sync`](crate::IoLoop::run_sync) has no result.
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
@@ -103,7 +121,7 @@ pub enum RunSyncError {
 impl fmt::Display for RunSyncError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout(limit) => write!(f, "operation timed out after {} seconds", limit.as_secs_f64()),
+            Self::Timeout(limit) => write!(f, "operation timed out after {limit:?}"),
             Self::Stopped => f.write_str("event loop stopped before the future completed"),
             Self::Loop(_) => f.write_str("the event loop could not run"),
         }

@@ -92,7 +92,7 @@ mod wheel;
 
 pub use callback::CallbackResult;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use error::{JoinError, LoopError, RunSyncError, panic_message};
+pub use error::{JitterError, JoinError, LoopError, RunSyncError, panic_message};
 pub use events::Events;
 #[cfg(feature = "executor")]
 pub use executor::{Executor, ExecutorFuture, Job};

@@ -15,7 +15,7 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::callback::{CallbackResult, log_error};
-use crate::error::{LoopError, log_panic};
+use crate::error::{JitterError, LoopError, log_panic};
 use crate::ioloop::{Inner, IoLoop};
 use crate::timeout::TimeoutHandle;
 
@@ -156,10 +156,10 @@ impl PeriodicCallback {
     /// with 0.1 each lasts from 95 to 105 % of `callback_time`. The default is 0.
     ///
     /// # Errors
-    /// [`LoopError::Jitter`] when it is negative, no number, or not less than 2: a period could be nothing then.
-    pub fn jitter(self, jitter: f64) -> Result<Self, LoopError> {
+    /// When it is negative, no number, or not less than 2: a period could be nothing then.
+    pub fn jitter(self, jitter: f64) -> Result<Self, JitterError> {
         if !(0.0..2.0).contains(&jitter) {
-            return Err(LoopError::Jitter(jitter));
+            return Err(JitterError { jitter });
         }
         self.periodic.jitter.set(jitter);
         Ok(self)

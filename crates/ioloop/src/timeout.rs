@@ -147,7 +147,7 @@ pub struct TimeoutError {
 
 impl fmt::Display for TimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not done within {} seconds", self.limit.as_secs_f64())
+        write!(f, "not done within {:?}", self.limit)
     }
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use common::*;
-use landspout_ioloop::{IoLoop, LoopError, ManualClock, PeriodicCallback, sleep};
+use landspout_ioloop::{IoLoop, JitterError, LoopError, ManualClock, PeriodicCallback, sleep};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -150,7 +150,7 @@ fn a_period_that_is_not_more_than_zero_is_refused() {
 fn a_jitter_that_could_leave_no_period_is_refused() {
     for jitter in [-0.1, 2.0, 100.0, f64::INFINITY] {
         let refused = PeriodicCallback::new(|| (), 10).unwrap().jitter(jitter);
-        assert_eq!(refused.err(), Some(LoopError::Jitter(jitter)));
+        assert_eq!(refused.err(), Some(JitterError { jitter }));
     }
     assert!(PeriodicCallback::new(|| (), 10).unwrap().jitter(f64::NAN).is_err());
     assert!(PeriodicCallback::new(|| (), 10).unwrap().jitter(0.0).unwrap().jitter(1.9).is_ok());

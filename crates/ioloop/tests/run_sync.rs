@@ -71,7 +71,7 @@ fn timeout() {
     let limit = Duration::from_millis(10);
     let result = io_loop.run_sync_timeout(limit, sleep(Duration::from_secs(1)));
     assert_eq!(result, Err(RunSyncError::Timeout(limit)));
-    assert_eq!(result.unwrap_err().to_string(), "operation timed out after 0.01 seconds");
+    assert_eq!(result.unwrap_err().to_string(), "operation timed out after 10ms");
 }
 
 #[test]

@@ -156,13 +156,13 @@ impl fmt::Display for CloseCause {
             Self::LoopClosed => f.write_str("the event loop was closed"),
             Self::Truncated => f.write_str("the connection ended without a goodbye"),
             Self::HandshakeTimeout { limit } => {
-                write!(f, "the handshake was not done within {} seconds", limit.as_secs_f64())
+                write!(f, "the handshake was not done within {limit:?}")
             }
             Self::LingerTimeout { limit } => {
-                write!(f, "the peer took none of the last bytes for {} seconds", limit.as_secs_f64())
+                write!(f, "the peer took none of the last bytes for {limit:?}")
             }
             Self::SendTimeout { limit } => {
-                write!(f, "the peer took nothing of what was to be sent for {} seconds", limit.as_secs_f64())
+                write!(f, "the peer took nothing of what was to be sent for {limit:?}")
             }
             #[cfg(feature = "tls")]
             Self::Tls(failure) => write!(f, "{failure}"),

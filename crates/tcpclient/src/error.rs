@@ -125,7 +125,7 @@ impl fmt::Display for ConnectError {
                 Ok(())
             }
             ConnectError::Timeout { host, port, stage, limit, .. } => {
-                write!(f, "{host:?}, port {port}: {stage} was not done within {} seconds", limit.as_secs_f64())
+                write!(f, "{host:?}, port {port}: {stage} was not done within {limit:?}")
             }
             ConnectError::SourceFamily { source_ip, family } => write!(f, "the source {source_ip} is no {family}"),
             #[cfg(feature = "tls")]
