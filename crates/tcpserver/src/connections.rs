@@ -19,8 +19,9 @@ pub struct ConnectionCounts {
     pub open: usize,
     /// Connections taken since the server was made.
     pub accepted: u64,
-    /// Those of them that were closed at once, since the system had nothing left to serve them with. What waits in the backlog or is
-    /// refused by the kernel isn't known here.
+    /// Those of them that were closed at once, since the loop was closed or a handshake could not begin. What waits in the backlog or
+    /// is refused by the kernel isn't known here; neither is a connection that the loop's poller has no room for (ENOSPC, ENOMEM). The
+    /// poller learns of it when somebody first has to wait for it: its stream closes then, with that as the cause, and a warning is logged.
     pub refused: u64,
     /// Those of them that were closed at once, since their peer had
     /// [`max_connections_per_peer`](crate::TcpServerOptions::max_connections_per_peer) open.
