@@ -65,7 +65,7 @@ pub use handler::{BoxError, HandleStream, HandlerResult};
 pub use options::TcpServerOptions;
 pub use proxy_protocol::ProxyProtocol;
 pub use server::TcpServer;
-pub use threads::{ServerThreads, start_threads};
+pub use threads::{ServerThreads, start_threads, start_threads_with};
 
 /// Its examples are tests too.
 #[cfg(doctest)]

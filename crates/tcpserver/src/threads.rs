@@ -46,9 +46,43 @@ pub fn start_threads<'a, K, S>(
 where
     S: Fn(usize, Vec<TcpListener>) -> Result<K, ServerError> + Send + Clone + 'static,
 {
+    start_threads_with(num_threads, port, address, &BindOptions::new(), set_up)
+}
+
+/// As [`start_threads`], with the family and the backlog of [`BindOptions`], the latter for each thread's sockets; `reuse_port` is
+/// on in any case.
+///
+/// ```
+/// use landspout_iostream::IoStream;
+/// use landspout_netutil::BindOptions;
+/// use landspout_tcpserver::{TcpServer, start_threads_with};
+///
+/// let options = BindOptions::new().backlog(4096);
+/// let threads = start_threads_with(2, 0, "127.0.0.1", &options, |_number, sockets| {
+///     let server = TcpServer::new(async |stream: IoStream, _address| stream.write(b"hello\n")?.await);
+///     server.add_sockets(sockets)?;
+///     Ok(server)
+/// })?;
+/// # threads.stop();
+/// # threads.join();
+/// # Ok::<(), landspout_tcpserver::ServerError>(())
+/// ```
+///
+/// # Errors
+/// Those of [`start_threads`].
+pub fn start_threads_with<'a, K, S>(
+    num_threads: impl Into<Option<usize>>,
+    port: u16,
+    address: impl Into<Option<&'a str>>,
+    options: &BindOptions,
+    set_up: S,
+) -> Result<ServerThreads, ServerError>
+where
+    S: Fn(usize, Vec<TcpListener>) -> Result<K, ServerError> + Send + Clone + 'static,
+{
     let count = num_threads.into().filter(|count| *count > 0).unwrap_or_else(cpu_count);
     let address = address.into();
-    let options = BindOptions::new().reuse_port(true);
+    let options = options.clone().reuse_port(true);
     let mut threads = ServerThreads { threads: Vec::new(), addresses: Vec::new() };
     let mut port = port;
     let mut sets = Vec::new();

@@ -11,7 +11,9 @@ use std::thread::ThreadId;
 
 use landspout_ioloop::IoLoop;
 use landspout_iostream::IoStream;
-use landspout_tcpserver::{ServerError, TcpServer, start_threads};
+use landspout_netutil::{AddressFamily, BindOptions};
+use landspout_tcpserver::{ServerError, TcpServer, start_threads, start_threads_with};
+use socket2::{Domain, Socket, Type};
 
 /// A server that tells its thread's number.
 fn numbered(number: usize, sockets: Vec<TcpListener>) -> Result<TcpServer, ServerError> {
@@ -43,6 +45,44 @@ fn every_thread_serves_the_same_port() {
     threads.stop();
     threads.join();
     assert!(TcpStream::connect(address).is_err(), "closed with the threads");
+}
+
+#[test]
+fn options_say_on_what_the_threads_listen() {
+    // Two sets of sockets on one port: `reuse_port` is on, although it wasn't asked for.
+    let options = BindOptions::new().family(AddressFamily::Inet);
+    let threads = start_threads_with(2, 0, None, &options, numbered).unwrap();
+    assert!(threads.addresses().iter().all(SocketAddr::is_ipv4), "{:?}", threads.addresses());
+    assert_eq!(threads.remotes().count(), 2);
+}
+
+#[test]
+fn options_say_how_many_may_wait_for_a_thread() {
+    // The first client is in for certain; of those that only begin to connect, the kernel ignores what exceeds the backlog.
+    let waiting = |backlog| {
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let options = BindOptions::new().backlog(backlog);
+        let threads = start_threads_with(1, 0, "127.0.0.1", &options, {
+            let waiting = waiting.clone();
+            move |_, sockets: Vec<TcpListener>| {
+                let address = sockets[0].local_addr().unwrap();
+                let _first = TcpStream::connect(address).unwrap();
+                let clients = [(); 8].map(|()| Socket::new(Domain::IPV4, Type::STREAM, None).unwrap());
+                for client in &clients {
+                    client.set_nonblocking(true).unwrap();
+                    let _ = client.connect(&address.into());
+                }
+                let accepted = std::iter::from_fn(|| sockets[0].accept().ok()).count();
+                waiting.store(accepted, Ordering::SeqCst);
+                Ok(())
+            }
+        });
+        drop(threads.unwrap());
+        waiting.load(Ordering::SeqCst)
+    };
+    // listen(2) on Linux: a backlog of n holds n + 1.
+    assert!(waiting(1) <= 2);
+    assert_eq!(waiting(100), 9);
 }
 
 #[test]
