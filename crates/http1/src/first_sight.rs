@@ -4,7 +4,7 @@
 //! merely odd (another target than a path, tabs, whitespace at the end of a line) it leaves to `scan.rs` and `head.rs`, which know
 //! everything. The tests feed each input whole and in pieces, so that one way is checked against the other.
 
-use landspout_httputil::{HttpHeaders, is_token};
+use landspout_httputil::{HeaderIndex, HttpHeaders, is_token};
 
 use crate::framing::{FramingFields, Kind, KnownHost, RequestFraming, goes_without_saying, kind, says_close};
 use crate::request_line::{self, TargetForm};
@@ -12,6 +12,8 @@ use crate::words::{letters_len, value_len};
 
 /// New storage has room for heads of this size.
 const ROOM: usize = 256;
+/// What is behind each line, and behind the last field once more.
+const END: &[u8; 2] = b"\r\n";
 
 /// Stores the head at the start of `input` and what it says about the message; gives its length. `None` if it is not a usual one or
 /// has more than `max_headers` fields; the storage holds rubbish then.
@@ -31,7 +33,6 @@ pub(crate) fn read(
     }
     let mut index = storage.begin(ROOM);
     let mut seen = FramingFields::default();
-    let mut closes = false;
     let mut at = line.len();
     // What nearly every head begins with, and the requests of a connection rarely have another one.
     if let Some(host) = hosts.known_at(input.get(at..)?).filter(|_| max_headers != 0) {
@@ -39,10 +40,39 @@ pub(crate) fn read(
         index.push(at..at + 4, at + 6..at + 6 + host);
         at += host + 8;
     }
+    if input.get(at..)?.first_chunk() != Some(END) {
+        at = read_fields(input, at, max_headers, line.http11, &mut index, &mut seen, hosts)?;
+    }
+    if line.http11 && !seen.has(Kind::Host) {
+        return None;
+    }
+    let head = &input[..at + 2];
+    *framing = RequestFraming::silent(line.http11);
+    if !seen.is_silent() {
+        let field = |n| index.field(n).map_or((&head[..0], &head[..0]), |(name, value)| (&head[name], &head[value]));
+        *framing = seen.conclude(line.method(head), line.http11, index.len(), field).ok()?;
+    }
+    framing.keep_alive &= !seen.closes;
+    index.set_request_line(line.to_method(head), line.target(), line.version());
+    index.set_bytes(head);
+    Some(head.len())
+}
+
+/// The fields from `at` on; gives the place of the empty line behind them. Apart, as it would take the registers of those who need few.
+#[inline(never)]
+fn read_fields(
+    input: &[u8],
+    mut at: usize,
+    max_headers: usize,
+    http11: bool,
+    index: &mut HeaderIndex<'_>,
+    seen: &mut FramingFields,
+    hosts: &mut KnownHost,
+) -> Option<usize> {
     loop {
         let rest = input.get(at..)?;
-        if rest.first_chunk() == Some(b"\r\n") {
-            break;
+        if rest.first_chunk() == Some(END) {
+            return Some(at);
         }
         let count = index.len();
         if count == max_headers {
@@ -58,7 +88,7 @@ pub(crate) fn read(
         let start = input.len() - value.len();
         let (value, behind) = value.split_at(value_len(value));
         // A line that doesn't end here is odd, and so is whitespace around the value.
-        if behind.first_chunk() != Some(b"\r\n") || value.first() == Some(&b' ') || value.last() == Some(&b' ') {
+        if behind.first_chunk() != Some(END) || value.first() == Some(&b' ') || value.last() == Some(&b' ') {
             return None;
         }
         let end = start + value.len();
@@ -70,26 +100,13 @@ pub(crate) fn read(
             hosts.check(value, &input[at..end + 2]).ok()?;
         } else if says_close(kind, value) {
             // Whatever else is said.
-            closes = true;
-        } else if kind != Kind::Other && !(line.http11 && goes_without_saying(kind, value)) {
+            seen.closes = true;
+        } else if kind != Kind::Other && !(http11 && goes_without_saying(kind, value)) {
             seen.see(kind, count);
         }
         index.push(at..at + name_len, start..end);
         at = end + 2;
     }
-    if line.http11 && !seen.has(Kind::Host) {
-        return None;
-    }
-    let head = &input[..at + 2];
-    *framing = RequestFraming::silent(line.http11);
-    if !seen.is_silent() {
-        let field = |n| index.field(n).map_or((&head[..0], &head[..0]), |(name, value)| (&head[name], &head[value]));
-        *framing = seen.conclude(line.method(head), line.http11, index.len(), field).ok()?;
-    }
-    framing.keep_alive &= !closes;
-    index.set_request_line(line.to_method(head), line.target(), line.version());
-    index.set_bytes(head);
-    Some(head.len())
 }
 
 /// The length of the name, behind which there is a colon.

@@ -84,6 +84,8 @@ pub(crate) struct FramingFields {
     /// One bit for each kind.
     seen: u8,
     repeated: u8,
+    /// A field said [`close`](says_close) and is not among those that were seen.
+    pub(crate) closes: bool,
 }
 
 /// What a request's head says about its message and its connection.
