@@ -5,13 +5,13 @@
 
 use std::error::Error;
 use std::net::TcpListener;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
+use peer_support::epoll::{accept_all, number};
 use peer_support::{Arguments, PIECE_SIZE};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::{Errno, read, write};
-use rustix::net::{SocketFlags, accept_with};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::read(&[]);
@@ -43,7 +43,7 @@ fn serve(listener: &TcpListener) -> Result<(), Errno> {
         for event in events.drain(..) {
             let at = event.data.u64() as usize;
             if at == listening {
-                accept_all(listener, &epoll, &mut connections)?;
+                accept_all(listener, &epoll, &mut connections, |socket| Connection { socket, unsent: Vec::new() })?;
             } else if let Some(Some(connection)) = connections.get_mut(at)
                 && connection.is_ready(&epoll, &mut buffer).is_err()
             {
@@ -52,27 +52,6 @@ fn serve(listener: &TcpListener) -> Result<(), Errno> {
             }
         }
     }
-}
-
-fn accept_all(listener: &TcpListener, epoll: &OwnedFd, connections: &mut Vec<Option<Connection>>) -> Result<(), Errno> {
-    loop {
-        let socket = match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-            Ok(socket) => socket,
-            Err(Errno::AGAIN) => return Ok(()),
-            Err(Errno::CONNABORTED | Errno::INTR) => continue,
-            Err(error) => return Err(error),
-        };
-        let at = number(&socket);
-        epoll::add(epoll, &socket, EventData::new_u64(at as u64), EventFlags::IN)?;
-        if connections.len() <= at {
-            connections.resize_with(at + 1, || None);
-        }
-        connections[at] = Some(Connection { socket, unsent: Vec::new() });
-    }
-}
-
-fn number(descriptor: &impl AsFd) -> usize {
-    usize::try_from(descriptor.as_fd().as_raw_fd()).expect("an open descriptor has no negative number")
 }
 
 /// The connection is at its end.

@@ -8,15 +8,15 @@
 
 use std::error::Error;
 use std::net::TcpListener;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::SystemTime;
 
 use memchr::memmem::Finder;
+use peer_support::epoll::{accept_all, number};
 use peer_support::{Arguments, HELLO};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::{Errno, read, write};
-use rustix::net::{SocketFlags, accept_with};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
@@ -59,7 +59,7 @@ fn serve(listener: &TcpListener, closes: bool) -> Result<(), Errno> {
         for event in events.drain(..) {
             let at = event.data.u64() as usize;
             if at == listening {
-                accept_all(listener, &epoll, &mut connections)?;
+                accept_all(listener, &epoll, &mut connections, Connection::new)?;
             } else if at == ticking {
                 // How often it went off.
                 let _ = read(&timer, &mut buffer[..8]);
@@ -72,27 +72,6 @@ fn serve(listener: &TcpListener, closes: bool) -> Result<(), Errno> {
             }
         }
     }
-}
-
-fn accept_all(listener: &TcpListener, epoll: &OwnedFd, connections: &mut Vec<Option<Connection>>) -> Result<(), Errno> {
-    loop {
-        let socket = match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-            Ok(socket) => socket,
-            Err(Errno::AGAIN) => return Ok(()),
-            Err(Errno::CONNABORTED | Errno::INTR) => continue,
-            Err(error) => return Err(error),
-        };
-        let at = number(&socket);
-        epoll::add(epoll, &socket, EventData::new_u64(at as u64), EventFlags::IN)?;
-        if connections.len() <= at {
-            connections.resize_with(at + 1, || None);
-        }
-        connections[at] = Some(Connection { socket, awaited: Awaited::Head, seen: 0, echo: Vec::new() });
-    }
-}
-
-fn number(descriptor: &impl AsFd) -> usize {
-    usize::try_from(descriptor.as_fd().as_raw_fd()).expect("an open descriptor has no negative number")
 }
 
 struct Connection {
@@ -113,6 +92,10 @@ enum Awaited {
 }
 
 impl Connection {
+    fn new(socket: OwnedFd) -> Self {
+        Self { socket, awaited: Awaited::Head, seen: 0, echo: Vec::new() }
+    }
+
     /// False if it is at its end.
     fn is_readable(&mut self, buffer: &mut [u8], answers: &Answers) -> bool {
         match read(&self.socket, &mut *buffer) {

@@ -1,9 +1,11 @@
 //! What every peer of the comparison needs and none of them is about: flags, a listening socket, the line with its
 //! address, the end by SIGTERM, the contents of the answers. The contract of a peer stands in `benches/README.md`.
 //!
-//! Nothing here runs while requests are served.
+//! Nothing here runs while requests are served, but for the accept loop of those that are limits.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "epoll")]
+pub mod epoll;
 #[cfg(feature = "tls")]
 pub mod tls;
 
