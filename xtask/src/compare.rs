@@ -261,7 +261,7 @@ fn cpus() -> usize {
 /// A sample, taken again as long as it is disturbed or wrong.
 fn repeated(bench: &Bench<'_>, case: &Case, peer: &Peer, repetitions: usize) -> Result<Measured, String> {
     let take = || {
-        let mut sample = (case.measure)(bench, peer);
+        let mut sample = case.sample(bench, peer);
         if let Ok(Measured { machine: Some(machine), .. }) = &mut sample {
             // Others got what these two left over.
             machine.other_load *= if bench.is_exclusive() { 0.0 } else { 1.0 };

@@ -22,7 +22,32 @@ pub(crate) struct Case {
     pub(crate) varies: bool,
     /// Whether it runs when no case is named.
     pub(crate) by_default: bool,
-    pub(crate) measure: fn(&Bench<'_>, &Peer) -> Result<Measured, String>,
+    /// What the server's time is divided by, where a load measures it.
+    per: Per,
+    measure: Measure,
+}
+
+/// How a sample is taken.
+enum Measure {
+    /// By a load of these words, server and load on a CPU each.
+    Apart(&'static [&'static str]),
+    /// Both on one CPU, in turn.
+    InTurn(&'static [&'static str]),
+    /// By a load of this kind, over TLS.
+    Tls(&'static str),
+    By(fn(&Bench<'_>, &Peer) -> Result<Measured, String>),
+}
+use Measure::{Apart, By, InTurn, Tls};
+
+impl Case {
+    pub(crate) fn sample(&self, bench: &Bench<'_>, peer: &Peer) -> Result<Measured, String> {
+        match self.measure {
+            Apart(words) => load::sample(bench, peer, words, self.per),
+            InTurn(words) => load::sample_in_turn(bench, peer, words, self.per),
+            Tls(kind) => tls::sample(bench, peer, kind),
+            By(measure) => measure(bench, peer),
+        }
+    }
 }
 
 /// All of them, in the order of the results.
@@ -31,46 +56,46 @@ pub(crate) const CASES: &[Case] = &[
         name: "keepalive",
         title: "GET, keep-alive, 64 connections, short headers",
         goal: "at most 1.04 × raw, less than every peer on epoll",
-        measure: |bench, peer| load::sample(bench, peer, &["keepalive"], Per::Request),
+        measure: Apart(&["keepalive"]),
         ..REQUESTS
     },
     Case {
         name: "browser",
         title: "GET, keep-alive, 64 connections, a browser's headers (12 fields, 700 bytes)",
         goal: "less than every peer that parses them",
-        measure: |bench, peer| load::sample(bench, peer, &["keepalive", "--headers", "browser"], Per::Request),
+        measure: Apart(&["keepalive", "--headers", "browser"]),
         ..REQUESTS
     },
     Case {
         name: "pipelined",
         title: "GET, 16 pipelined requests at a time, 64 connections, short headers",
         goal: "less than every peer that parses, at most 1.25 × raw",
-        measure: |bench, peer| load::sample(bench, peer, &["pipelined", "--batch", "16"], Per::Request),
+        measure: Apart(&["pipelined", "--batch", "16"]),
         ..REQUESTS
     },
     Case {
         name: "together-keepalive",
         title: "GET, keep-alive, 64 connections, short headers; server and load on one CPU",
         goal: "less than every peer on epoll",
-        measure: |bench, peer| load::sample_in_turn(bench, peer, &["keepalive"], Per::Request),
+        measure: InTurn(&["keepalive"]),
         ..REQUESTS
     },
     Case {
         name: "together-pipelined",
         title: "GET, 16 pipelined requests at a time, 64 connections, short headers; server and load on one CPU",
         goal: "less than every peer that parses",
-        measure: |bench, peer| load::sample_in_turn(bench, peer, &["pipelined", "--batch", "16"], Per::Request),
+        measure: InTurn(&["pipelined", "--batch", "16"]),
         ..REQUESTS
     },
     Case {
         name: "churn",
         title: "GET, a connection for each request, 64 at a time; server and load on one CPU",
         goal: "less than every peer, at most 1.06 × raw",
-        measure: |bench, peer| {
+        measure: By(|bench, peer| {
             // Not every server closes when it is asked to.
             let closer = if peer.can(Ability::Closes) || peer.name == "raw" { "server" } else { "client" };
             load::sample_in_turn(bench, peer, &["churn", "--closer", closer], Per::Request)
-        },
+        }),
         ..REQUESTS
     },
     Case {
@@ -78,7 +103,7 @@ pub(crate) const CASES: &[Case] = &[
         title: "POST of 16 KiB with its length, sent back, 64 connections",
         goal: "less than every peer",
         serves: |peer| peer.can(Ability::Echo),
-        measure: |bench, peer| load::sample(bench, peer, &["post"], Per::Request),
+        measure: Apart(&["post"]),
         ..REQUESTS
     },
     Case {
@@ -86,7 +111,7 @@ pub(crate) const CASES: &[Case] = &[
         title: "POST of 16 KiB in four chunks, sent back, 64 connections",
         goal: "less than every peer",
         serves: |peer| peer.can(Ability::EchoChunked),
-        measure: |bench, peer| load::sample(bench, peer, &["post-chunked"], Per::Request),
+        measure: Apart(&["post-chunked"]),
         ..REQUESTS
     },
     Case {
@@ -96,7 +121,8 @@ pub(crate) const CASES: &[Case] = &[
         rate: "KiB/s",
         goal: "less than every peer, with flat memory",
         serves: |peer| peer.can(Ability::Stream),
-        measure: |bench, peer| load::sample(bench, peer, &["stream"], Per::KiB),
+        per: Per::KiB,
+        measure: Apart(&["stream"]),
         ..REQUESTS
     },
     Case {
@@ -105,44 +131,39 @@ pub(crate) const CASES: &[Case] = &[
         unit: "bytes",
         rate: "",
         goal: "at most 700, less than every peer",
-        measure: connections::idle,
+        measure: By(connections::idle),
         ..REQUESTS
     },
     Case {
         name: "growth-1000",
         title: "GET, keep-alive, 64 connections active of 1,000, beside 64 of 64",
-        measure: |bench, peer| connections::growth(bench, peer, 1_000),
+        measure: By(|bench, peer| connections::growth(bench, peer, 1_000)),
         ..GROWTH
     },
     Case {
         name: "growth-10000",
         title: "GET, keep-alive, 64 connections active of 10,000, beside 64 of 64",
-        measure: |bench, peer| connections::growth(bench, peer, 10_000),
+        measure: By(|bench, peer| connections::growth(bench, peer, 10_000)),
         ..GROWTH
     },
     Case {
         name: "growth-100000",
         title: "GET, keep-alive, 64 connections active of 100,000, beside 64 of 64, with 8 workers on one CPU",
         serves: has_workers,
-        measure: |bench, peer| connections::growth_of_workers(bench, peer, 100_000),
+        measure: By(|bench, peer| connections::growth_of_workers(bench, peer, 100_000)),
         ..GROWTH
     },
-    Case {
-        name: "tls-keepalive",
-        title: "GET over TLS 1.3, keep-alive, 64 connections",
-        measure: |bench, peer| tls::sample(bench, peer, "tls"),
-        ..TLS
-    },
+    Case { name: "tls-keepalive", title: "GET over TLS 1.3, keep-alive, 64 connections", measure: Tls("tls"), ..TLS },
     Case {
         name: "tls-handshake",
         title: "GET over TLS 1.3, a connection and a full handshake (P-256) for each, 64 at a time",
-        measure: |bench, peer| tls::sample(bench, peer, "tls-handshake"),
+        measure: Tls("tls-handshake"),
         ..TLS
     },
     Case {
         name: "tls-resumed",
         title: "GET over TLS 1.3, a connection and a resumed handshake for each, 64 at a time",
-        measure: |bench, peer| tls::sample(bench, peer, "tls-resumed"),
+        measure: Tls("tls-resumed"),
         ..TLS
     },
     Case {
@@ -152,7 +173,7 @@ pub(crate) const CASES: &[Case] = &[
         rate: "messages/s",
         goal: "at most 1.02 × raw",
         serves: |peer| peer.can(Ability::TcpEcho),
-        measure: |bench, peer| load::sample(bench, peer, &["echo"], Per::Request),
+        measure: Apart(&["echo"]),
         ..REQUESTS
     },
     Case {
@@ -162,31 +183,32 @@ pub(crate) const CASES: &[Case] = &[
         rate: "KiB/s",
         goal: "at most 1.05 × raw",
         serves: |peer| peer.can(Ability::TcpEcho),
-        measure: |bench, peer| load::sample(bench, peer, &["bulk"], Per::KiB),
+        per: Per::KiB,
+        measure: Apart(&["bulk"]),
         ..REQUESTS
     },
     Case {
         name: "workers-fork",
         title: "GET, keep-alive, 64 connections: two processes on two CPUs beside one on one, the load on both",
-        measure: |bench, peer| workers::two(bench, peer, "fork"),
+        measure: By(|bench, peer| workers::two(bench, peer, "fork")),
         ..WORKERS
     },
     Case {
         name: "workers-threads",
         title: "GET, keep-alive, 64 connections: two threads on two CPUs beside one on one, the load on both",
-        measure: |bench, peer| workers::two(bench, peer, "threads"),
+        measure: By(|bench, peer| workers::two(bench, peer, "threads")),
         ..WORKERS
     },
     Case {
         name: "balance-fork",
         title: "Of 1,000 connections, the share of the process with most of them, of two",
-        measure: |bench, peer| workers::balance(bench, peer, "fork"),
+        measure: By(|bench, peer| workers::balance(bench, peer, "fork")),
         ..BALANCE
     },
     Case {
         name: "balance-threads",
         title: "Of 1,000 connections, the share of the thread with most of them, of two",
-        measure: |bench, peer| workers::balance(bench, peer, "threads"),
+        measure: By(|bench, peer| workers::balance(bench, peer, "threads")),
         ..BALANCE
     },
     Case {
@@ -196,7 +218,7 @@ pub(crate) const CASES: &[Case] = &[
         rate: "beside none",
         goal: "less than 100 ns, no more than beside none",
         serves: has_workers,
-        measure: timers::sample,
+        measure: By(timers::sample),
         ..REQUESTS
     },
     Case {
@@ -204,7 +226,7 @@ pub(crate) const CASES: &[Case] = &[
         title: "From the start of the program to its first answer",
         unit: "ms",
         rate: "CPU ms",
-        measure: program::startup,
+        measure: By(program::startup),
         ..PROGRAM
     },
     Case {
@@ -212,7 +234,7 @@ pub(crate) const CASES: &[Case] = &[
         title: "Size of the program without symbols",
         unit: "KiB",
         varies: false,
-        measure: program::size,
+        measure: By(program::size),
         ..PROGRAM
     },
     Case {
@@ -221,21 +243,21 @@ pub(crate) const CASES: &[Case] = &[
         unit: "packages",
         rate: "of others",
         varies: false,
-        measure: program::packages,
+        measure: By(program::packages),
         ..PROGRAM
     },
     Case {
         name: "instructions-keepalive",
         title: "Instructions of user code, keep-alive, short headers",
         goal: "fewer than every peer that parses, 1,300",
-        measure: |bench, peer| instructions::sample(bench, peer, 1),
+        measure: By(|bench, peer| instructions::sample(bench, peer, 1)),
         ..INSTRUCTIONS
     },
     Case {
         name: "instructions-pipelined",
         title: "Instructions of user code, 16 pipelined requests at a time, short headers",
         goal: "fewer than every peer that parses, 800",
-        measure: |bench, peer| instructions::sample(bench, peer, 16),
+        measure: By(|bench, peer| instructions::sample(bench, peer, 16)),
         ..INSTRUCTIONS
     },
     Case {
@@ -243,7 +265,7 @@ pub(crate) const CASES: &[Case] = &[
         title: "GET, keep-alive, 64 connections, short headers, asked by wrk",
         goal: "a second opinion",
         by_default: false,
-        measure: |bench, peer| wrk::sample(bench, peer, 1),
+        measure: By(|bench, peer| wrk::sample(bench, peer, 1)),
         ..REQUESTS
     },
     Case {
@@ -251,7 +273,7 @@ pub(crate) const CASES: &[Case] = &[
         title: "GET, 16 pipelined requests at a time, 64 connections, short headers, asked by wrk",
         goal: "a second opinion",
         by_default: false,
-        measure: |bench, peer| wrk::sample(bench, peer, 16),
+        measure: By(|bench, peer| wrk::sample(bench, peer, 16)),
         ..REQUESTS
     },
 ];
@@ -266,7 +288,8 @@ const REQUESTS: Case = Case {
     serves: |peer| peer.can(Ability::Hello) && !peer.can(Ability::Tls),
     varies: true,
     by_default: true,
-    measure: |_, _| Err("nothing to measure".to_owned()),
+    per: Per::Request,
+    measure: By(|_, _| Err("nothing to measure".to_owned())),
 };
 
 /// One that counts, which a second time gives the same.
