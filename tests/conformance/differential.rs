@@ -22,7 +22,7 @@ use hyper::{Request, Response, StatusCode, Uri};
 use landspout::http1::{Event, Limits, RequestDecoder};
 
 use crate::harness::Case;
-use crate::mutate::Mutations;
+use crate::random::{REQUEST_SPLICES, Random};
 
 /// What one reader makes of a stream of bytes.
 #[derive(Debug, PartialEq)]
@@ -211,8 +211,12 @@ fn frame(input: &[u8], reading: &Reading) -> String {
 fn hyper_frames_nothing_otherwise() {
     let rounds = std::env::var("LANDSPOUT_ROUNDS").map_or(20_000, |rounds| rounds.parse().expect("a number"));
     let corpus = corpus();
-    let mut mutations = Mutations::new(&corpus, 0x6879_7065_725F_6831);
-    let inputs = corpus.iter().cloned().chain(std::iter::from_fn(|| Some(mutations.next())).take(rounds));
+    let mut random = Random(0x6879_7065_725F_6831);
+    let mutated = (0..rounds).map(|_| {
+        let faults = 1 + random.below(3);
+        random.faulty(&corpus, REQUEST_SPLICES, faults)
+    });
+    let inputs = corpus.iter().cloned().chain(mutated);
     let (mut frames, mut both, mut differences) = (String::new(), 0, String::new());
     for input in inputs {
         let (ours, hypers) = (ours(&input), hypers(&input));

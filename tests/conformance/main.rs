@@ -1,5 +1,7 @@
 //! Bytes that clients, proxies and attackers send, and what `http_playground` makes of them: [README.md](README.md).
 
+#[path = "../../crates/http1/tests/common/random.rs"]
+mod random;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -15,7 +17,6 @@ mod harness;
 mod hosts;
 mod limits;
 mod methods;
-mod mutate;
 mod pipelining;
 mod request_line;
 mod smuggling;

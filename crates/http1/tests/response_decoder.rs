@@ -9,6 +9,10 @@
 //! - `...`: the input ended while a response was owed;
 //! - `!StatusLine`: an error.
 
+#[path = "common/random.rs"]
+mod common;
+
+use common::Random;
 use landspout_http1::{BodyLength, DecodeError, Event, Limits, ResponseDecoder, ResponseHead};
 use landspout_httputil::{HttpHeaders, Method, StatusCode, Version};
 
@@ -457,18 +461,6 @@ fn limits() {
     }
 }
 
-struct Random(u64);
-
-impl Random {
-    /// Below `n`, which is not 0.
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-}
-
 /// Good responses with faults put in anywhere, in pieces of any size.
 #[test]
 fn cuts_change_nothing() {
@@ -508,14 +500,10 @@ fn cuts_change_nothing() {
     let mut random = Random(0x7265_7370_6F6E_7365);
     let (mut good, mut bad) = (0, 0);
     for round in 0..10_000 {
-        let mut input = CORPUS[random.below(CORPUS.len())].to_vec();
-        for _ in 0..random.below(4) {
-            let at = random.below(input.len());
-            match random.below(4) {
-                0 => input[at] = random.below(256) as u8,
-                1 => input.truncate(at.max(1)),
-                _ => drop(input.splice(at..at, SPLICES[random.below(SPLICES.len())].iter().copied())),
-            }
+        let faults = random.below(4);
+        let mut input = random.faulty(CORPUS, SPLICES, faults);
+        if random.below(4) == 0 {
+            input.truncate(1 + random.below(input.len()));
         }
         let requests: [&[&str]; 3] = [&["GET", "GET"], &["GET upgrade", "HEAD", "GET"], &["CONNECT", "GET"]];
         let requests = requests[random.below(requests.len())];

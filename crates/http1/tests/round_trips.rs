@@ -3,6 +3,10 @@
 //!
 //! The seeds are fixed; `LANDSPOUT_ROUNDS` sets the number of connections, see `cargo xtask fuzz`.
 
+#[path = "common/random.rs"]
+mod common;
+
+use common::Random;
 use landspout_http1::{Event, Limits, RequestDecoder, RequestEncoder, ResponseDecoder, ResponseEncoder};
 use landspout_httputil::{HttpHeaders, Method, RequestStartLine, ResponseStartLine, StatusCode, Version};
 
@@ -16,21 +20,7 @@ struct Message {
     body: Vec<u8>,
 }
 
-struct Random(u64);
-
 impl Random {
-    /// Below `n`, which is not 0.
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-
     fn bytes(&mut self, len: usize, from: &[u8]) -> Vec<u8> {
         (0..self.below(len)).map(|_| self.pick(from)).collect()
     }

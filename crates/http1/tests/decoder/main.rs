@@ -1,5 +1,8 @@
 //! Tables of bytes and the events that they must give, however the bytes are cut.
 
+#[path = "../common/random.rs"]
+mod common;
+
 mod chunked;
 mod fields;
 mod framing;

@@ -3,6 +3,7 @@
 
 use landspout_http1::Limits;
 
+use crate::common::{REQUEST_SPLICES, Random};
 use crate::harness::run;
 
 const CORPUS: &[&[u8]] = &[
@@ -17,81 +18,11 @@ const CORPUS: &[&[u8]] = &[
     b"POST / HTTP/1.2\r\nHost: a\r\nTransfer-Encoding: Chunked\r\nTE: trailers\r\nCookie: a=b; c=d\r\n\r\nA\r\n0123456789\r\n1\r\nx\r\n00\r\n\r\n",
 ];
 
-/// Pieces that are worth putting anywhere.
-const SPLICES: &[&[u8]] = &[
-    b"\r\n",
-    b"\n",
-    b"\r",
-    b"\0",
-    b" ",
-    b"\t",
-    b":",
-    b",",
-    b";",
-    b"=",
-    b"\"",
-    b"\\",
-    b"#",
-    b"%",
-    b"\x7f",
-    b"\x80",
-    b"\xff",
-    b"0",
-    b"f",
-    b"-",
-    b"+",
-    b"_",
-    b"\r\n\r\n",
-    b"0\r\n\r\n",
-    b"chunked",
-    b"Content-Length: 3\r\n",
-    b"Transfer-Encoding: chunked\r\n",
-    b"Connection: close\r\n",
-    b"Host: b\r\n",
-    b"Expect: x\r\n",
-    b" HTTP/1.1",
-    b"99999999999999999999",
-    b"GET / HTTP/1.1\r\n",
-];
-
-struct Random(u64);
-
-impl Random {
-    /// Below `n`, which is not 0.
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-}
-
 fn mutate(random: &mut Random) -> Vec<u8> {
-    let mut input = CORPUS[random.below(CORPUS.len())].to_vec();
-    for _ in 0..random.below(4) {
-        let at = random.below(input.len());
-        match random.below(6) {
-            0 => input[at] = random.below(256) as u8,
-            1 => drop(input.remove(at)),
-            2 => input.truncate(at.max(1)),
-            3 => {
-                let other = CORPUS[random.below(CORPUS.len())];
-                let from = random.below(other.len());
-                input.splice(at.., other[from..].iter().copied());
-            }
-            4 => {
-                let end = (at + 1 + random.below(12)).min(input.len());
-                let piece = input[at..end].to_vec();
-                input.splice(at..at, piece);
-            }
-            _ => {
-                let splice = SPLICES[random.below(SPLICES.len())];
-                input.splice(at..at, splice.iter().copied());
-            }
-        }
-        if input.is_empty() {
-            input.push(b'G');
-        }
+    let faults = random.below(4);
+    let mut input = random.faulty(CORPUS, REQUEST_SPLICES, faults);
+    if random.below(6) == 0 {
+        input.truncate(1 + random.below(input.len()));
     }
     input
 }
