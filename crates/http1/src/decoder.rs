@@ -141,8 +141,7 @@ impl RequestDecoder {
     /// An encoder for the responses to the current message.
     #[inline(always)]
     pub fn response_encoder(&self) -> ResponseEncoder {
-        let (method, version) = self.messages.storage.request_line();
-        ResponseEncoder::to(method, version, self.framing.keep_alive, self.framing.upgrade)
+        ResponseEncoder::to(self.framing.to, self.framing.keep_alive, self.framing.upgrade)
     }
 
     /// The start line of the current message.
@@ -172,7 +171,7 @@ impl RequestDecoder {
     /// The head of the current message, all of it. Before there is one, it is an empty one.
     #[inline]
     pub fn head(&self) -> RequestHead {
-        let RequestFraming { body, keep_alive, expect_continue, upgrade } = self.framing;
+        let RequestFraming { body, keep_alive, expect_continue, upgrade, .. } = self.framing;
         RequestHead {
             start_line: self.start_line(),
             headers: self.headers(),

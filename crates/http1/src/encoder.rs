@@ -54,25 +54,19 @@ impl ResponseEncoder {
     /// and server are concerned.
     #[inline]
     pub fn new(method: &Method, version: Version, keep_alive: bool) -> Self {
-        Self::to(method, version, keep_alive, false)
+        Self::to(ResponseTo::of(method, version), keep_alive, false)
     }
 
     /// For responses to this request.
     #[inline]
     pub fn for_request(head: &RequestHead) -> Self {
-        Self::to(head.start_line.method(), head.start_line.version(), head.keep_alive, head.upgrade)
+        let to = ResponseTo::of(head.start_line.method(), head.start_line.version());
+        Self::to(to, head.keep_alive, head.upgrade)
     }
 
     #[inline(always)]
-    pub(crate) fn to(method: &Method, version: Version, keep_alive: bool, upgrade_offered: bool) -> Self {
-        Self {
-            to: ResponseTo { method: MethodKind::from(method), http11: version >= Version::HTTP_11 },
-            keep_alive,
-            unread: false,
-            upgrade_offered,
-            tunnel: false,
-            state: Writing::Idle,
-        }
+    pub(crate) fn to(to: ResponseTo, keep_alive: bool, upgrade_offered: bool) -> Self {
+        Self { to, keep_alive, unread: false, upgrade_offered, tunnel: false, state: Writing::Idle }
     }
 
     /// For the response to something that is no proper request, after which the connection is closed.

@@ -47,10 +47,11 @@ pub(crate) fn read(
         return None;
     }
     let head = &input[..at + 2];
-    *framing = RequestFraming::silent(line.http11);
+    let to = line.response_to(head);
+    *framing = RequestFraming::silent(to);
     if !seen.is_silent() {
         let field = |n| index.field(n).map_or((&head[..0], &head[..0]), |(name, value)| (&head[name], &head[value]));
-        *framing = seen.conclude(line.method(head), line.http11, index.len(), field).ok()?;
+        *framing = seen.conclude(line.method(head), to, index.len(), field).ok()?;
     }
     framing.keep_alive &= !seen.closes;
     index.set_request_line(line.to_method(head), line.target(), line.version());

@@ -3,7 +3,7 @@
 //! Rules: each stands beside the section that asks for it. Where RFC 9110 and RFC 9112 leave a choice, the stricter one is
 //! taken: two readers that disagree about where a message ends are what request smuggling is made of.
 
-use landspout_httputil::{Method, StatusCode, is_token, is_valid_host, trim_ows};
+use landspout_httputil::{Method, StatusCode, Version, is_token, is_valid_host, trim_ows};
 
 use crate::error::{DecodeError, shortened};
 
@@ -91,6 +91,7 @@ pub(crate) struct FramingFields {
 /// What a request's head says about its message and its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestFraming {
+    pub(crate) to: ResponseTo,
     pub(crate) body: BodyLength,
     pub(crate) keep_alive: bool,
     pub(crate) expect_continue: bool,
@@ -101,14 +102,14 @@ impl RequestFraming {
     /// Of a request that says nothing: no body (RFC 9112, section 6.3, rule 7), and the version decides about the connection
     /// (section 9.3).
     #[inline]
-    pub(crate) fn silent(http11: bool) -> Self {
-        Self { body: BodyLength::None, keep_alive: http11, expect_continue: false, upgrade: false }
+    pub(crate) fn silent(to: ResponseTo) -> Self {
+        Self { to, body: BodyLength::None, keep_alive: to.http11, expect_continue: false, upgrade: false }
     }
 }
 
 impl Default for RequestFraming {
     fn default() -> Self {
-        Self::silent(true)
+        Self::silent(ResponseTo { method: MethodKind::Other, http11: true })
     }
 }
 
@@ -176,10 +177,11 @@ impl FramingFields {
     pub(crate) fn conclude<'a>(
         &self,
         method: &[u8],
-        http11: bool,
+        to: ResponseTo,
         count: usize,
         field: impl Fn(usize) -> (&'a [u8], &'a [u8]),
     ) -> Result<RequestFraming, DecodeError> {
+        let http11 = to.http11;
         let values = |wanted| self.values(wanted, count, &field);
         let body = self.told_length(http11, values)?;
         let has_body = !matches!(body, BodyLength::None | BodyLength::Fixed(0));
@@ -195,6 +197,7 @@ impl FramingFields {
         // RFC 9110, section 10.1.1: ignored in HTTP/1.0, pointless without a body.
         let expects = http11 && self.has(Kind::Expect) && check_expect(values(Kind::Expect))?;
         Ok(RequestFraming {
+            to,
             body,
             keep_alive,
             expect_continue: expects && has_body,
@@ -454,12 +457,12 @@ pub(crate) enum MethodKind {
     Other,
 }
 
-impl From<&Method> for MethodKind {
+impl MethodKind {
     #[inline]
-    fn from(method: &Method) -> Self {
-        match *method {
-            Method::HEAD => Self::Head,
-            Method::CONNECT => Self::Connect,
+    pub(crate) fn of(method: &[u8]) -> Self {
+        match method {
+            b"HEAD" => Self::Head,
+            b"CONNECT" => Self::Connect,
             _ => Self::Other,
         }
     }
@@ -485,6 +488,10 @@ pub(crate) enum ResponseFraming {
 }
 
 impl ResponseTo {
+    pub(crate) fn of(method: &Method, version: Version) -> Self {
+        Self { method: MethodKind::of(method.as_str().as_bytes()), http11: version >= Version::HTTP_11 }
+    }
+
     /// The framing of a response with that status, `length` being the `Content-Length` if it is known.
     #[inline]
     pub(crate) fn framing(self, status: StatusCode, length: Option<u64>) -> ResponseFraming {

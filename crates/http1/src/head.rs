@@ -58,7 +58,7 @@ fn store_request(
     let method = line.method(head);
     let host = || fields[seen.first(Kind::Host)].value;
     seen.check_host(line.http11, host)?;
-    let framing = seen.conclude(method, line.http11, fields.len(), |n| bytes_of(&fields[n]))?;
+    let framing = seen.conclude(method, line.response_to(head), fields.len(), |n| bytes_of(&fields[n]))?;
     index.set_request_line(line.to_method(head), line.target(), line.version());
     if let (Some(authority), false) = (authority, seen.has(Kind::Host)) {
         // HTTP/1.0 without `Host`: the target has one all the same. It was checked, so this can't fail.

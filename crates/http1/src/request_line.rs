@@ -10,6 +10,7 @@ use std::ops::Range;
 use landspout_httputil::{Method, Version, is_token, is_valid_host};
 
 use crate::error::{DecodeError, shortened};
+use crate::framing::{MethodKind, ResponseTo};
 use crate::words::target_len;
 
 /// The form of a request's target.
@@ -39,6 +40,13 @@ impl RequestLine {
     #[inline]
     pub(crate) fn method(self, input: &[u8]) -> &[u8] {
         &input[..self.method_end]
+    }
+
+    /// What decides about the framing of responses.
+    #[inline(always)]
+    pub(crate) fn response_to(self, input: &[u8]) -> ResponseTo {
+        let method = if self.is_get { MethodKind::Other } else { MethodKind::of(self.method(input)) };
+        ResponseTo { method, http11: self.http11 }
     }
 
     #[inline(always)]

@@ -77,7 +77,8 @@ impl ResponseDecoder {
         }
         let next = self.messages.start_next();
         if next {
-            self.request = Some(Request { method: method.into(), offers_upgrade, interim: 0 });
+            self.request =
+                Some(Request { method: MethodKind::of(method.as_str().as_bytes()), offers_upgrade, interim: 0 });
         }
         next
     }

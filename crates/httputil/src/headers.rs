@@ -272,15 +272,6 @@ impl HttpHeaders {
         }
     }
 
-    /// Method and version of that start line.
-    #[inline]
-    pub fn request_line(&self) -> (&Method, Version) {
-        match &self.repr {
-            Repr::Block(block) => (&block.request_line.method, block.request_line.version),
-            Repr::Static(_) => (&Method::GET, Version::HTTP_11),
-        }
-    }
-
     /// Lengthens the value of the last field, which was added by the call before.
     pub(crate) fn extend_last(&mut self, more: &[u8]) -> Result<(), HeaderError> {
         self.make_mut().extend_last(more)
