@@ -30,7 +30,7 @@ pub(crate) enum Ability {
     Stream,
     /// It takes `--certfile F --keyfile F`; for `GET /`, and no plain text then.
     Tls,
-    /// It takes `--workers N --start fork|threads`.
+    /// It takes `--workers N --start fork|reuse-port|threads`.
     Workers,
     /// Whatever a client sends comes back, without HTTP.
     TcpEcho,

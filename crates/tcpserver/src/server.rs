@@ -155,9 +155,9 @@ impl TcpServer {
     /// one per CPU). With workers it returns in each of them, and never in the parent, which keeps them alive; see
     /// [`fork_processes`](landspout_process::fork_processes).
     ///
-    /// The workers accept from the same sockets: whoever is free takes who waits, at most [`SHARED_ACCEPT_BATCH`] in a turn. Idle ones
-    /// get equal shares; a busy one, or one whose CPU is, gets fewer, and what waits when a worker dies is taken by another.
-    /// Shares that are equal by number, whatever the workers do, come from sockets of their own: fork first, and
+    /// The workers accept from the same sockets: whoever is awake first takes who waits, at most [`SHARED_ACCEPT_BATCH`] in a turn. So
+    /// a busy worker, or one whose CPU is, gets fewer, and what waits when a worker dies is taken by another; of two idle ones, one
+    /// may have a fifth more than the other. Shares that are equal by number come from sockets of their own: fork first, and
     /// [`listen_with`](Self::listen_with) [`reuse_port`](BindOptions::reuse_port) in each worker. The kernel deals out by a hash of
     /// the addresses then, to a busy worker too, and what waits for one that dies is lost.
     ///

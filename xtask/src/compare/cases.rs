@@ -206,6 +206,12 @@ pub(crate) const CASES: &[Case] = &[
         ..BALANCE
     },
     Case {
+        name: "balance-reuse-port",
+        title: "Of 1,000 connections, the share of the process with most of them, of two with a socket each",
+        measure: By(|bench, peer| workers::balance(bench, peer, "reuse-port")),
+        ..BALANCE
+    },
+    Case {
         name: "balance-threads",
         title: "Of 1,000 connections, the share of the thread with most of them, of two",
         measure: By(|bench, peer| workers::balance(bench, peer, "threads")),

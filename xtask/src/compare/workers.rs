@@ -56,8 +56,8 @@ fn workers_of(pid: u32, way: &str) -> Result<Vec<String>, String> {
     let begin = Instant::now();
     loop {
         let found = match way {
-            "fork" => children(pid),
-            _ => threads(pid),
+            "threads" => threads(pid),
+            _ => children(pid),
         };
         let found = found.map_err(|error| format!("process {pid}: {error}"))?;
         if found.len() == WORKERS {

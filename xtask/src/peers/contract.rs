@@ -75,7 +75,7 @@ fn in_plain_text(root: &Path, peer: &Peer) -> Result<Option<Answer>, NotStarted>
     let started = start(root, peer, &Options::default())?;
     let hello = end(&started, ask(peer, &started))?;
     if peer.can(Ability::Workers) {
-        for way in ["fork", "threads"] {
+        for way in ["fork", "reuse-port", "threads"] {
             let started = start(root, peer, &Options { workers: Some((2, way)), ..Options::default() })?;
             end(&started, hello_twice(&started)).map_err(|problem| format!("two workers by {way}: {problem}"))?;
         }
