@@ -341,17 +341,25 @@ impl HttpServerOptions {
         self.serve(delegate)
     }
 
-    fn serve<D>(self, delegate: D) -> HttpServer
+    fn serve<D>(mut self, delegate: D) -> HttpServer
+    where
+        D: HttpServerConnectionDelegate + 'static,
+    {
+        let xheaders = std::mem::replace(&mut self.xheaders, XHeaders::off());
+        match Believer::new(xheaders, std::mem::take(&mut self.trusted_downstream)) {
+            Some(believer) => self.serve_directly(XHeadersDelegate { delegate, believer: Rc::new(believer) }),
+            None => self.serve_directly(delegate),
+        }
+    }
+
+    /// Without what a proxy says. The whole of HTTP is compiled for each type of delegate: a server without options is spared the
+    /// second.
+    fn serve_directly<D>(self, delegate: D) -> HttpServer
     where
         D: HttpServerConnectionDelegate + 'static,
     {
         let live = Rc::new(LiveConnections::default());
-        let service = if let Some(believer) = Believer::new(self.xheaders, self.trusted_downstream) {
-            let delegate = XHeadersDelegate { delegate, believer: Rc::new(believer) };
-            Http1Service::new(ServerDelegate { delegate, live: live.clone() }, self.params)
-        } else {
-            Http1Service::new(ServerDelegate { delegate, live: live.clone() }, self.params)
-        };
+        let service = Http1Service::new(ServerDelegate { delegate, live: live.clone() }, self.params);
         let service = match self.error_response {
             Some(ErrorHook(shape)) => service.error_response(move |refusal| shape(refusal)),
             None => service,
@@ -419,12 +427,12 @@ impl HttpServer {
         F: AsyncFn(HttpServerRequest) -> R + 'static,
         R: CallbackResult + 'static,
     {
-        HttpServerOptions::new().callback(callback)
+        HttpServerOptions::new().serve_directly(CallbackDelegate(Rc::new(callback)))
     }
 
     /// A server whose requests a delegate receives piece by piece, with the default settings.
     pub fn with_delegate(delegate: impl HttpServerConnectionDelegate + 'static) -> Self {
-        HttpServerOptions::new().delegate(delegate)
+        HttpServerOptions::new().serve_directly(delegate)
     }
 
     /// Listens and accepts from now on: [`TcpServer::listen`].

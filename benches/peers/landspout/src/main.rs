@@ -6,7 +6,7 @@ mod workers;
 
 use std::net::{SocketAddr, TcpListener};
 
-use landspout_httpserver::{BoxError, HttpHeaders, HttpServerOptions, HttpServerRequest, ServerError, StatusCode};
+use landspout_httpserver::{BoxError, HttpHeaders, HttpServer, HttpServerRequest, ServerError, StatusCode};
 use landspout_ioloop::IoLoop;
 use peer_support::{Arguments, HELLO, next_piece, stream_length};
 
@@ -21,41 +21,33 @@ fn main() -> Result<(), BoxError> {
         &workers::FLAGS,
     ];
     let arguments = Arguments::read(&flags.concat());
-    let options = options(&arguments)?;
     #[cfg(feature = "workers")]
     if let Some(count) = arguments.number(workers::COUNT) {
-        return workers::run(count, &arguments, options);
+        return workers::run(count, &arguments);
     }
     let listener = peer_support::listen(arguments.port())?;
     peer_support::exit_on_sigterm()?;
-    serve(listener, options, peer_support::announce)
+    serve(&server(&arguments)?, listener, peer_support::announce)
 }
 
 #[cfg(not(feature = "tls"))]
-fn options(_: &Arguments) -> Result<HttpServerOptions, ServerError> {
-    Ok(HttpServerOptions::new())
+fn server(_: &Arguments) -> Result<HttpServer, ServerError> {
+    Ok(HttpServer::new(answer))
 }
 
 #[cfg(feature = "tls")]
-fn options(arguments: &Arguments) -> Result<HttpServerOptions, ServerError> {
+fn server(arguments: &Arguments) -> Result<HttpServer, ServerError> {
+    use landspout_httpserver::HttpServerOptions;
     use landspout_netutil::{SslOptions, TlsVersion};
 
-    match arguments.certificate() {
-        Some((certfile, keyfile)) => {
-            let ssl = SslOptions::new().certfile(certfile).keyfile(keyfile).alpn(["http/1.1"]);
-            HttpServerOptions::new().ssl_options(ssl.minimum_version(TlsVersion::Tls13))
-        }
-        None => Ok(HttpServerOptions::new()),
-    }
+    let Some((certfile, keyfile)) = arguments.certificate() else { return Ok(HttpServer::new(answer)) };
+    let ssl = SslOptions::new().certfile(certfile).keyfile(keyfile).alpn(["http/1.1"]);
+    Ok(HttpServerOptions::new().ssl_options(ssl.minimum_version(TlsVersion::Tls13))?.callback(answer))
 }
 
-fn serve(
-    listener: TcpListener,
-    options: HttpServerOptions,
-    listening: impl FnOnce(SocketAddr),
-) -> Result<(), BoxError> {
+fn serve(server: &HttpServer, listener: TcpListener, listening: impl FnOnce(SocketAddr)) -> Result<(), BoxError> {
     let address = listener.local_addr()?;
-    options.callback(answer).add_socket(listener)?;
+    server.add_socket(listener)?;
     listening(address);
     Ok(IoLoop::current().start()?)
 }
