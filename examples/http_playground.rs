@@ -189,9 +189,9 @@ async fn big(request: &HttpServerRequest, n: u64) -> Result<(), BoxError> {
     let mut left = if request.method() == Method::HEAD { 0 } else { n };
     while left > 0 {
         let piece = &PIECE[..usize::try_from(left).map_or(PIECE_SIZE, |left| left.min(PIECE_SIZE))];
-        // `write` only queues. Without the `flush` the whole answer would be in memory before its first byte left.
-        connection.write(piece)?;
-        connection.flush().await?;
+        // `write_bytes` only queues. Without `ready` the whole answer would be in memory before its first byte left.
+        connection.ready().await?;
+        connection.write_bytes(Bytes::from_static(piece))?;
         left -= piece.len() as u64;
     }
     connection.finish()?;

@@ -272,8 +272,8 @@ impl HttpMessageDelegate<ResponseStartLine> for Back {
     }
 
     async fn data_received(&mut self, chunk: Bytes) -> Result<(), BoxError> {
-        self.client.write(&chunk)?;
-        self.client.flush().await?;
+        self.client.write_bytes(chunk)?;
+        self.client.ready().await?;
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use landspout_http1::{DecodeError, Event, RequestEncoder, ResponseDecoder, ResponseHead};
 use landspout_httputil::{
     BoxError, HttpHeaders, HttpMessageDelegate, HttpOutputError, RequestStartLine, ResponseStartLine,
@@ -22,7 +23,7 @@ use landspout_iostream::IoStream;
 use crate::error::ResponseError;
 use crate::pace::{Late, Pace};
 use crate::params::Http1ConnectionParameters;
-use crate::pump::{CHUNK_OVERHEAD, Filled, fill, output_error, step, write_piece};
+use crate::pump::{CHUNK_OVERHEAD, Filled, fill, output_error, step, write_piece, write_shared_piece};
 
 /// A client's side of an HTTP/1 connection: Tornado's `HTTP1Connection(stream, is_client=True)`.
 ///
@@ -169,6 +170,16 @@ impl Http1ClientConnection {
         write_piece(&self.shared.stream, chunk, |chunk| self.shared.encoder.borrow_mut().data(chunk))
     }
 
+    /// As [`write`](Self::write), for a piece that needn't be copied: a large one is kept and sent from where it is, several of
+    /// them in one system call. For a body in pieces, together with [`ready`](Self::ready).
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_bytes(&self, chunk: impl Into<Bytes>) -> Result<(), HttpOutputError> {
+        self.shared.check_open()?;
+        write_shared_piece(&self.shared.stream, &chunk.into(), |chunk| self.shared.encoder.borrow_mut().data(chunk))
+    }
+
     /// The request is complete.
     ///
     /// # Errors
@@ -201,7 +212,27 @@ impl Http1ClientConnection {
         Ok(())
     }
 
-    /// Waits until all that is queued was handed to the system: the way to write a body no faster than the server reads.
+    /// Waits while much is queued, 512 KiB or more: the way to write a body no faster than the server reads.
+    ///
+    /// # Errors
+    /// [`HttpOutputError::Closed`] when the connection was closed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    #[doc(alias = "drain")]
+    pub async fn ready(&self) -> Result<(), HttpOutputError> {
+        poll_fn(|cx| self.poll_ready(cx)).await
+    }
+
+    /// As [`ready`](Self::ready), for those who poll.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), HttpOutputError>> {
+        self.shared.stream.poll_ready(cx).map_err(output_error)
+    }
+
+    /// Waits until all that is queued was handed to the system.
     ///
     /// # Errors
     /// [`HttpOutputError::Closed`] when the connection was closed before.

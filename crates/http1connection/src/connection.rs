@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use landspout_http1::{BodyLength, RequestDecoder, ResponseEncoder};
 use landspout_httputil::{
     HttpConnection, HttpHeaders, HttpOutputError, Method, RequestContext, ResponseStartLine, ServerConnectionId,
@@ -18,7 +19,7 @@ use landspout_httputil::{
 use landspout_ioloop::{Deadline, panic_message};
 use landspout_iostream::IoStream;
 
-use crate::pump::{CHUNK_OVERHEAD, output_error, write_piece};
+use crate::pump::{CHUNK_OVERHEAD, output_error, write_piece, write_shared_piece};
 use crate::refusal::Refusal;
 use crate::rendered::{HttpDate, Rendered};
 use crate::serve::SKIPPED_BODY;
@@ -388,6 +389,10 @@ impl HttpConnection for Http1Connection {
         write_piece(&self.link().stream, chunk, |chunk| self.encoder.borrow_mut().data(chunk))
     }
 
+    fn write_bytes(&self, chunk: Bytes) -> Result<(), HttpOutputError> {
+        write_shared_piece(&self.link().stream, &chunk, |chunk| self.encoder.borrow_mut().data(chunk))
+    }
+
     fn finish(&self) -> Result<(), HttpOutputError> {
         let stream = &self.link().stream;
         match stream.write_with(0, |out| self.encoder.borrow_mut().finish(out)).map_err(output_error)? {
@@ -432,6 +437,13 @@ impl HttpConnection for Http1Connection {
             return Poll::Ready(Err(HttpOutputError::AlreadyFinished));
         }
         self.link().stream.poll_flush(cx).map_err(output_error)
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), HttpOutputError>> {
+        if self.link().is_detached() {
+            return Poll::Ready(Err(HttpOutputError::AlreadyFinished));
+        }
+        self.link().stream.poll_ready(cx).map_err(output_error)
     }
 
     fn set_close_callback(&self, callback: Option<Box<dyn FnOnce()>>) {

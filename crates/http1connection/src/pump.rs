@@ -4,10 +4,11 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use bytes::Bytes;
 use landspout_http1::{DecodeError, Decoded, Event, Framed};
 use landspout_httputil::HttpOutputError;
 use landspout_ioloop::Deadline;
-use landspout_iostream::{IoStream, StreamError};
+use landspout_iostream::{IoStream, StreamError, Written};
 
 /// The head of a chunk and its end: what framing adds to a piece of a body at most.
 pub(crate) const CHUNK_OVERHEAD: usize = 32;
@@ -56,6 +57,25 @@ pub(crate) fn write_piece<'a>(
     chunk: &'a [u8],
     frame: impl FnOnce(&'a [u8]) -> Result<Framed<'a>, HttpOutputError>,
 ) -> Result<(), HttpOutputError> {
+    write_framed(stream, chunk, frame, || stream.write(chunk))
+}
+
+/// As [`write_piece`], for a piece that needn't be copied.
+pub(crate) fn write_shared_piece(
+    stream: &IoStream,
+    chunk: &Bytes,
+    frame: impl for<'a> FnOnce(&'a [u8]) -> Result<Framed<'a>, HttpOutputError>,
+) -> Result<(), HttpOutputError> {
+    write_framed(stream, chunk, frame, || stream.write_bytes(chunk.clone()))
+}
+
+/// `write` is for a large chunk, behind its framing.
+fn write_framed<'a>(
+    stream: &IoStream,
+    chunk: &'a [u8],
+    frame: impl FnOnce(&'a [u8]) -> Result<Framed<'a>, HttpOutputError>,
+    write: impl FnOnce() -> Result<Written, StreamError>,
+) -> Result<(), HttpOutputError> {
     // The stream is asked for room for all of it before the encoder counts anything.
     let expected = chunk.len() + CHUNK_OVERHEAD;
     if chunk.len() < LARGE_PIECE {
@@ -68,7 +88,10 @@ pub(crate) fn write_piece<'a>(
     if framed.is_empty() {
         return Ok(());
     }
-    stream.write(framed.chunk()).map_err(output_error)?;
+    write().map_err(output_error)?;
+    if framed.suffix().is_empty() {
+        return Ok(());
+    }
     stream.write_with(0, |out| out.extend_from_slice(framed.suffix())).map_err(output_error)
 }
 

@@ -277,6 +277,7 @@ where
 
     /// Sends the last answer, and reads meanwhile: a peer that sends everything before it reads would wait for us as we for
     /// it. Ready when it is sent and the writing side ended (true), or will never be.
+    #[inline(never)]
     fn poll_last_answer(&mut self, unsent: usize, cx: &mut Context<'_>) -> Poll<bool> {
         let stream = &self.link.stream;
         if let Poll::Ready(sent) = stream.poll_flush(cx) {

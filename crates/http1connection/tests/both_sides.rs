@@ -35,8 +35,12 @@ fn echo() -> Recorder {
                 Call::Finish(target) if target == "/length" => ok(&connection, body.take())?,
                 Call::Finish(_) => {
                     begin(&connection)?;
-                    for piece in body.take().chunks(10_000) {
-                        connection.write(piece)?;
+                    for (n, piece) in body.take().chunks(10_000).enumerate() {
+                        if n % 2 == 0 {
+                            connection.write(piece)?;
+                        } else {
+                            connection.write_bytes(piece.to_vec().into())?;
+                        }
                     }
                     connection.finish()?;
                 }
@@ -59,9 +63,14 @@ fn bodies_of_each_framing_go_there_and_back_on_one_connection() {
                 let in_pieces = [fields(""), fields(&format!("Content-Length: {size}"))];
                 for headers in in_pieces {
                     client.write_headers(&line("POST", target), &headers, b"").unwrap();
-                    for piece in body.chunks(70_000) {
-                        client.write(piece).unwrap();
-                        client.flush().await.unwrap();
+                    for (n, piece) in body.chunks(70_000).enumerate() {
+                        if n % 2 == 0 {
+                            client.write(piece).unwrap();
+                            client.flush().await.unwrap();
+                        } else {
+                            client.ready().await.unwrap();
+                            client.write_bytes(piece.to_vec()).unwrap();
+                        }
                     }
                     client.finish().unwrap();
                     let mut reader = Reader::new();

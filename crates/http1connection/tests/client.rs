@@ -291,29 +291,32 @@ fn a_refusal_instead_of_100_continue_ends_the_exchange_without_the_body() {
 #[test]
 fn an_answer_that_comes_before_the_request_is_whole_ends_the_upload() {
     run(async {
-        let (client, server) = client();
-        client.write_headers(&line("POST", "/"), &fields(""), b"").unwrap();
-        let upload = spawn({
-            let client = client.clone();
-            async move {
-                loop {
-                    if let Err(error) = client.write(&[b'x'; 65_536]) {
-                        return error;
-                    }
-                    if let Err(error) = client.flush().await {
-                        return error;
+        for shared in [false, true] {
+            let (client, server) = client();
+            client.write_headers(&line("POST", "/"), &fields(""), b"").unwrap();
+            let upload = spawn({
+                let client = client.clone();
+                async move {
+                    loop {
+                        let written = match shared {
+                            false => client.write(&[b'x'; 65_536]).and(client.flush().await),
+                            true => client.write_bytes(&[b'x'; 65_536][..]).and(client.ready().await),
+                        };
+                        if let Err(error) = written {
+                            return error;
+                        }
                     }
                 }
-            }
-        });
-        // The kernels' buffers are full.
-        until(|| client.stream().writing()).await;
-        turns(10).await;
-        server.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno").unwrap();
-        let mut reader = Reader::new();
-        assert_eq!(after(&client.read_response(&mut reader).await), "closed");
-        assert_eq!(reader.trace.take(), ["headers 403 Forbidden", "data no", "finish"]);
-        assert_eq!(upload.await.unwrap(), HttpOutputError::Closed);
+            });
+            // The kernels' buffers are full.
+            until(|| client.stream().writing()).await;
+            turns(10).await;
+            server.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno").unwrap();
+            let mut reader = Reader::new();
+            assert_eq!(after(&client.read_response(&mut reader).await), "closed");
+            assert_eq!(reader.trace.take(), ["headers 403 Forbidden", "data no", "finish"]);
+            assert_eq!(upload.await.unwrap(), HttpOutputError::Closed);
+        }
     });
 }
 

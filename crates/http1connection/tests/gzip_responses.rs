@@ -66,6 +66,7 @@ fn text() -> String {
 enum Way {
     Whole,
     Pieces,
+    Shared,
     Counted,
 }
 
@@ -81,13 +82,17 @@ fn write(connection: &Connection, way: Way, status: StatusCode, headers: &HttpHe
     let (first, rest) = body.split_at(body.len() / 3);
     connection.write_headers(&line, &headers, first.as_bytes()).unwrap();
     connection.write(b"").unwrap();
-    connection.write(rest.as_bytes()).unwrap();
+    if way == Way::Shared {
+        connection.write_bytes(rest.as_bytes().to_vec().into()).unwrap();
+    } else {
+        connection.write(rest.as_bytes()).unwrap();
+    }
     connection.finish().unwrap();
 }
 
 #[test]
 fn the_content_is_compressed_for_those_who_take_it() {
-    for way in [Way::Whole, Way::Pieces, Way::Counted] {
+    for way in [Way::Whole, Way::Pieces, Way::Shared, Way::Counted] {
         for (request, compressed) in [(GET, true), (GET_PLAIN, false), (GET_10, true)] {
             run(async move {
                 let service = compressing(move |connection| async move {
@@ -344,7 +349,13 @@ fn too_few_bytes_cut_the_connection() {
 /// What was compressed can't be compressed again: a piece for which there is no room waits, and comes first.
 #[test]
 fn a_full_write_buffer_loses_nothing() {
-    run(async {
+    for shared in [false, true] {
+        a_full_write_buffer(shared);
+    }
+}
+
+fn a_full_write_buffer(shared: bool) {
+    run(async move {
         // 26 letters in an order that hardly repeats.
         let mut state = 1_u32;
         let body: Vec<u8> = std::iter::repeat_with(|| {
@@ -360,11 +371,15 @@ fn a_full_write_buffer_loses_nothing() {
                 let (body, trace) = (body.clone(), trace.clone());
                 async move {
                     connection.write_headers(&ResponseStartLine::new(OK), &headers(HTML), b"")?;
+                    let write = |piece: &[u8]| match shared {
+                        false => connection.write(piece),
+                        true => connection.write_bytes(piece.to_vec().into()),
+                    };
                     for piece in body.chunks(10_000) {
-                        while let Err(error) = connection.write(piece) {
+                        while let Err(error) = write(piece) {
                             assert!(matches!(error, HttpOutputError::WriteBufferFull(_)), "{error}");
                             trace.push("full");
-                            connection.flush().await?;
+                            if shared { connection.ready().await? } else { connection.flush().await? }
                         }
                     }
                     while let Err(error) = connection.finish() {

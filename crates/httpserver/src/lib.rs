@@ -70,7 +70,7 @@ pub use landspout_http1connection::{
     DecodeError, Detach, DetachError, ErrorResponse, Http1ConnectionParameters, Limits, Refusal,
 };
 pub use landspout_httputil::{
-    BoxError, HttpConnection, HttpHeaders, HttpInputError, HttpMessageDelegate, HttpOutputError,
+    BoxError, Bytes, HttpConnection, HttpHeaders, HttpInputError, HttpMessageDelegate, HttpOutputError,
     HttpServerConnectionDelegate, HttpServerRequest, Method, Protocol, RequestContext, RequestStartLine,
     ResponseStartLine, ServerConnectionId, StatusCode, Version,
 };

@@ -131,8 +131,8 @@ impl fmt::Display for ServerConnectionId {
 
 /// The writing side of one exchange: Tornado's `HTTPConnection`.
 ///
-/// Every write only queues; the loop flushes once a turn. Await [`flush`](#method.flush) to go no faster than the
-/// peer reads. Using it after its exchange is over gives [`HttpOutputError::AlreadyFinished`] or
+/// Every write only queues; the loop flushes once a turn. Await [`ready`](#method.ready) before each
+/// piece to go no faster than the peer reads. Using it after its exchange is over gives [`HttpOutputError::AlreadyFinished`] or
 /// [`HttpOutputError::Closed`]; it never reaches the next exchange.
 #[doc(alias = "HTTPConnection")]
 pub trait HttpConnection {
@@ -152,6 +152,15 @@ pub trait HttpConnection {
     /// # Errors
     /// [`HttpOutputError`]; nothing of the piece is queued then.
     fn write(&self, chunk: &[u8]) -> Result<(), HttpOutputError>;
+
+    /// As [`write`](Self::write), for a piece that needn't be copied: a large one is kept and sent from where it is, several
+    /// of them in one system call. For a body in pieces, together with [`ready`](#method.ready). Default: `write`.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn write_bytes(&self, chunk: Bytes) -> Result<(), HttpOutputError> {
+        self.write(&chunk)
+    }
 
     /// The message is complete.
     ///
@@ -177,6 +186,14 @@ pub trait HttpConnection {
     /// # Errors
     /// [`HttpOutputError::Closed`] when the connection was closed before.
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), HttpOutputError>>;
+
+    /// Ready when so little is queued that more may be. See [`ready`](#method.ready). Default: `poll_flush`.
+    ///
+    /// # Errors
+    /// [`HttpOutputError::Closed`] when the connection was closed.
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), HttpOutputError>> {
+        self.poll_flush(cx)
+    }
 
     /// Has `callback` called once if the connection closes before the response is complete; `None` takes it back.
     ///
@@ -219,6 +236,19 @@ impl dyn HttpConnection + '_ {
     pub fn flush(&self) -> Flush<'_> {
         Flush { connection: self }
     }
+
+    /// Waits while much is queued, 512 KiB or more with HTTP/1: the way to send a body in pieces no faster than the peer
+    /// reads. Several pieces are under way then, where [`flush`](#method.flush) waits for each.
+    ///
+    /// # Errors
+    /// [`HttpOutputError::Closed`] when the connection was closed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    #[doc(alias = "drain")]
+    pub fn ready(&self) -> WriteReady<'_> {
+        WriteReady { connection: self }
+    }
 }
 
 impl fmt::Debug for dyn HttpConnection + '_ {
@@ -239,5 +269,20 @@ impl Future for Flush<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.connection.poll_flush(cx)
+    }
+}
+
+/// Waits for room: see `ready` of [`HttpConnection`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct WriteReady<'a> {
+    connection: &'a dyn HttpConnection,
+}
+
+impl Future for WriteReady<'_> {
+    type Output = Result<(), HttpOutputError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.connection.poll_ready(cx)
     }
 }

@@ -122,7 +122,9 @@ pub use context::{Protocol, RequestContext};
 pub use cookie::{Cookies, parse_cookie, unquote_cookie};
 pub use credentials::encode_username_password;
 pub use date::{format_timestamp, format_unix_timestamp, imf_fixdate, parse_http_date};
-pub use delegate::{Flush, HttpConnection, HttpMessageDelegate, HttpServerConnectionDelegate, ServerConnectionId};
+pub use delegate::{
+    Flush, HttpConnection, HttpMessageDelegate, HttpServerConnectionDelegate, ServerConnectionId, WriteReady,
+};
 pub use dyn_delegate::DynMessageDelegate;
 pub use error::{BoxError, HeaderError, HttpInputError, HttpOutputError, MultipartError};
 pub use etag::EntityTag;

@@ -87,6 +87,15 @@ impl Buffer {
         self.consume(n);
         taken
     }
+
+    /// Takes all of it, and the memory only if it is much.
+    pub(crate) fn take_all(&mut self) -> Bytes {
+        if self.len() < GIVE_AWAY {
+            return self.take(self.len());
+        }
+        let start = self.start;
+        Bytes::from(self.take_memory()).split_off(start)
+    }
 }
 
 #[cfg(test)]

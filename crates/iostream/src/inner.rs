@@ -18,10 +18,12 @@ use crate::transport::Transport;
 
 mod patience;
 mod securing;
+mod segments;
 mod sending;
 
 use patience::Patience;
 use securing::Handshake;
+use segments::Segments;
 use sending::Waiter;
 
 pub(crate) struct Inner {
@@ -56,8 +58,18 @@ pub(crate) struct State {
     pub(crate) half_open: bool,
     /// It was read.
     pub(crate) input_ended: bool,
+    pub(crate) output: Output,
+}
+
+/// Where bytes that are accepted wait to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// In the write buffer.
+    Buffered,
+    /// In the segments, and behind them in the write buffer.
+    Segmented,
     /// Nothing is accepted or sent any more.
-    pub(crate) output_ended: bool,
+    Ended,
 }
 
 /// What a stream has at times, and an idle one as a rule has not.
@@ -69,11 +81,17 @@ pub(crate) struct Rare {
     pub(crate) close_callback: Option<Box<dyn FnOnce()>>,
     /// Ends the stream if its bytes don't go.
     patience: Option<Patience>,
+    /// What is sent before the write buffer.
+    segments: Option<Box<Segments>>,
 }
 
 impl Rare {
     fn is_empty(&self) -> bool {
-        self.cause.is_none() && self.waiters.is_empty() && self.close_callback.is_none() && self.patience.is_none()
+        self.cause.is_none()
+            && self.waiters.is_empty()
+            && self.close_callback.is_none()
+            && self.patience.is_none()
+            && self.segments.is_none()
     }
 }
 
@@ -113,13 +131,25 @@ impl State {
             own_output: false,
             half_open: false,
             input_ended: false,
-            output_ended: false,
+            output: Output::Buffered,
         }
     }
 
     /// The position after the last byte that was accepted.
     pub(crate) fn queued(&self) -> u64 {
-        self.flushed + self.write.len() as u64
+        self.flushed + self.unsent() as u64
+    }
+
+    /// How many bytes wait to be sent.
+    #[inline]
+    pub(crate) fn unsent(&self) -> usize {
+        let in_segments = if self.output == Output::Segmented { self.unsent_in_segments() } else { 0 };
+        in_segments + self.write.len()
+    }
+
+    #[inline]
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.write.is_empty() || self.output == Output::Segmented
     }
 
     pub(crate) fn closed_error(&self) -> StreamError {
@@ -147,6 +177,13 @@ impl State {
         self.rare.as_ref()?.patience.as_ref()
     }
 
+    /// Gives its memory back if nothing is in it.
+    fn forget_rare(&mut self) {
+        if self.rare.as_ref().is_some_and(|rare| rare.is_empty()) {
+            self.rare = None;
+        }
+    }
+
     fn take_patience(&mut self) -> Option<Patience> {
         self.rare.as_mut()?.patience.take()
     }
@@ -156,13 +193,13 @@ impl State {
     }
 
     fn accepts_writes(&self) -> bool {
-        matches!(self.phase, Phase::Connecting | Phase::Open) && !self.output_ended
+        matches!(self.phase, Phase::Connecting | Phase::Open) && self.output != Output::Ended
     }
 
     /// What a write fails with when no more are accepted.
     fn unwritable_error(&self) -> StreamError {
         let open = matches!(self.phase, Phase::Connecting | Phase::Open);
-        if open && self.output_ended { StreamError::WriteEnded } else { self.closed_error() }
+        if open && self.output == Output::Ended { StreamError::WriteEnded } else { self.closed_error() }
     }
 }
 
@@ -325,7 +362,7 @@ impl Inner {
     fn end_of_input(self: &Rc<Self>) -> Unfilled {
         let mut state = self.state.borrow_mut();
         state.input_ended = true;
-        let stays = state.half_open && !state.output_ended;
+        let stays = state.half_open && state.output != Output::Ended;
         drop(state);
         if !stays {
             self.close_when_flushed();
@@ -367,7 +404,7 @@ impl Inner {
             return;
         }
         let mut state = self.state.borrow_mut();
-        let mut unsent = !state.write.is_empty();
+        let mut unsent = state.has_unsent();
         if !unsent && state.phase == Phase::Open && !self.said_goodbye(&mut state) {
             unsent = true;
             state.keep_alive = Some(self.clone());
@@ -387,10 +424,11 @@ impl Inner {
         self.registration.wake_reader();
     }
 
-    /// A layer's goodbye goes along with the last bytes then.
+    /// A layer's goodbye goes along with the last bytes then. Segments may take more than one call, so that behind them it goes by
+    /// itself.
     fn announce_last_write(&self) {
         let mut state = self.state.borrow_mut();
-        let State { transport, layered: true, phase: Phase::Open, output_ended: false, .. } = &mut *state else {
+        let State { transport, layered: true, phase: Phase::Open, output: Output::Buffered, .. } = &mut *state else {
             return;
         };
         if let Some(transport) = transport {
@@ -407,17 +445,17 @@ impl Inner {
         }
         state.phase = Phase::Closed;
         // An end without a goodbye is known before the stream is closed for it.
-        let clean = cause.is_none() && state.cause().is_none();
-        if let Some(cause) = cause {
-            state.rare().cause = Some(cause);
-        }
+        let cause = cause.or_else(|| state.cause().cloned());
+        let clean = cause.is_none();
         let transport = state.transport.take();
         let handshake = state.handshake.take();
-        let patience = state.take_patience();
-        let waiters = state.take_waiters();
-        let callback = state.rare.as_mut().and_then(|rare| rare.close_callback.take());
+        let rare = state.rare.take();
+        if cause.is_some() {
+            state.rare().cause = cause;
+        }
         let keep_alive = state.keep_alive.take();
-        let unsent = state.write.take_memory();
+        let memory = state.write.take_memory();
+        state.output = Output::Ended;
         self.registration.watch(Ready::NONE);
         self.registration.forgo();
         drop(state);
@@ -425,16 +463,24 @@ impl Inner {
             transport.close();
         }
         self.registration.wake_reader();
-        for waiter in waiters {
-            waiter.waker.wake();
+        if let Some(rare) = rare {
+            self.part_with(*rare);
         }
         self.forget_handshake(handshake);
-        self.forget_patience(patience);
-        self.registration.give_buffer(unsent);
-        if let (Some(callback), Some(io_loop)) = (callback, self.registration.io_loop()) {
+        self.registration.give_buffer(memory);
+        drop(keep_alive);
+    }
+
+    /// Of a closed stream.
+    fn part_with(&self, rare: Rare) {
+        for waiter in rare.waiters {
+            waiter.waker.wake();
+        }
+        self.forget_patience(rare.patience);
+        if let (Some(callback), Some(io_loop)) = (rare.close_callback, self.registration.io_loop()) {
             call_after_tasks(&io_loop, callback);
         }
-        drop(keep_alive);
+        drop(rare.segments);
     }
 
     /// Ready once the connection stands, or can't.

@@ -29,6 +29,9 @@
 //! # Writing
 //! [`write`](IoStream::write) appends to the stream's buffer, and the loop flushes every written stream once a turn, before it
 //! polls: many small writes leave in one system call. Large writes go to the kernel at once, from where they are.
+//! [`write_bytes`](IoStream::write_bytes) keeps shared `Bytes` instead of copying what the kernel doesn't take, and gathers several
+//! in one system call. [`ready`](IoStream::ready) waits while much is unsent: await it before each piece to send no faster than the
+//! peer reads.
 //!
 //! # TLS
 //! With the feature `tls`, `start_tls` secures a stream, at any moment and as either side: `IoStream::connect_tls` does it
@@ -65,6 +68,7 @@
 //! - What `read_until_regex` gives doesn't depend on how the bytes came in packets. Tornado returns whatever matches in what
 //!   has arrived, so that `[0-9]+` may cut a number in two; here a match that may grow waits for the byte that ends it.
 //! - A read of `max_buffer_size` bytes comes out well however the peer cuts them: no more is taken from the kernel than fits.
+//! - `write_bytes` and `ready` are new: Tornado copies what it can't send, and who streams awaits the future of each write.
 //! - `max_write_buffer_size` counts what the kernel doesn't take, not what waits for the end of the turn.
 //! - `read_until_close` gives what came however the stream ended; [`IoStream::error`] tells whether that was a reset. (In
 //!   Tornado it depends on the moment at which the error is met.)

@@ -463,7 +463,7 @@ impl IoStream {
 
     /// Whether bytes are waiting to be sent.
     pub fn writing(&self) -> bool {
-        !self.inner.state.borrow().write.is_empty()
+        self.inner.state.borrow().has_unsent()
     }
 
     /// Whether the stream is closed.
@@ -584,7 +584,7 @@ impl IoStream {
     /// How many bytes wait to be sent.
     #[inline]
     pub fn pending_write(&self) -> usize {
-        self.inner.state.borrow().write.len()
+        self.inner.unsent()
     }
 
     /// Ready once everything written so far was handed to the kernel.
@@ -676,7 +676,7 @@ impl fmt::Debug for IoStream {
         f.debug_struct("IoStream")
             .field("phase", &state.phase)
             .field("buffered", &state.read.len())
-            .field("to_send", &state.write.len())
+            .field("to_send", &state.unsent())
             .field("registration", &self.inner.registration)
             .finish()
     }

@@ -1,10 +1,12 @@
 //! Writing: bytes are accepted at the call, sent by the loop, and a future tells when.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+
+use bytes::Bytes;
 
 use crate::error::StreamError;
 use crate::inner::Inner;
@@ -23,6 +25,42 @@ impl IoStream {
     pub fn write(&self, data: &[u8]) -> Result<Written, StreamError> {
         let mark = self.inner.queue(data)?;
         Ok(Written { inner: self.inner.clone(), mark, waiter: None })
+    }
+
+    /// As [`write`](Self::write), for bytes that needn't be copied: from 8 KiB on they are kept and sent from where they are. Several
+    /// such pieces, and what is written between them, leave in one system call.
+    ///
+    /// They wait for the end of the turn, or until so much is unsent that the stream is no more [`ready`](Self::ready). All of
+    /// them count for [`max_write_buffer_size`](crate::StreamOptions::max_write_buffer_size).
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_bytes(&self, data: impl Into<Bytes>) -> Result<Written, StreamError> {
+        let mark = self.inner.queue_bytes(data.into())?;
+        Ok(Written { inner: self.inner.clone(), mark, waiter: None })
+    }
+
+    /// Waits while much is unsent: ready as long as it is less than 512 KiB, or than half of
+    /// [`max_write_buffer_size`](crate::StreamOptions::max_write_buffer_size) if that is less. Who awaits it before each piece sends no
+    /// faster than the peer reads, and several pieces in one system call; [`flush`](Self::flush) waits for each of them.
+    /// `drain` of asyncio's `StreamWriter`; Tornado has only the future of a write.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`], [`StreamError::WriteEnded`]: nothing more can be written.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    #[doc(alias = "drain")]
+    pub async fn ready(&self) -> Result<(), StreamError> {
+        poll_fn(|cx| self.poll_ready(cx)).await
+    }
+
+    /// As [`ready`](Self::ready), for those who poll.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.inner.poll_ready(cx)
     }
 
     /// Waits until everything written so far was handed to the kernel.

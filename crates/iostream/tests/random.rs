@@ -186,6 +186,8 @@ async fn write_everything(stream: IoStream, text: Text, mut rng: Random, end: bo
         let before = stream.pending_write();
         let result = if rng.one_in(4) {
             stream.write_with(n, |out| out.extend_from_slice(piece)).map(|()| None)
+        } else if n % 3 == 0 {
+            stream.write_bytes(piece.to_vec()).map(Some)
         } else {
             stream.write(piece).map(Some)
         };

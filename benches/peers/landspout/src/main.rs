@@ -6,7 +6,7 @@ mod workers;
 
 use std::net::{SocketAddr, TcpListener};
 
-use landspout_httpserver::{BoxError, HttpHeaders, HttpServer, HttpServerRequest, ServerError, StatusCode};
+use landspout_httpserver::{BoxError, Bytes, HttpHeaders, HttpServer, HttpServerRequest, ServerError, StatusCode};
 use landspout_ioloop::IoLoop;
 use peer_support::{Arguments, HELLO, next_piece, stream_length};
 
@@ -72,9 +72,9 @@ async fn stream(request: &HttpServerRequest, length: u64) -> Result<(), BoxError
     let mut left = length;
     while left > 0 {
         let piece = next_piece(left);
-        connection.write(piece)?;
-        // `write` queues; this waits until the client has taken it.
-        connection.flush().await?;
+        // `write_bytes` queues; this waits while the client hasn't taken what was queued before.
+        connection.ready().await?;
+        connection.write_bytes(Bytes::from_static(piece))?;
         left -= piece.len() as u64;
     }
     Ok(connection.finish()?)

@@ -244,6 +244,11 @@ impl HttpConnection for Compressing {
         written.unwrap_or_else(|| self.connection.write(chunk))
     }
 
+    fn write_bytes(&self, chunk: Bytes) -> Result<(), HttpOutputError> {
+        let written = self.with_compressor(|compressor| self.write_compressed(compressor, &chunk));
+        written.unwrap_or_else(|| self.connection.write_bytes(chunk))
+    }
+
     fn finish(&self) -> Result<(), HttpOutputError> {
         let Some(finished) = self.with_compressor(|compressor| self.finish_compressed(compressor)) else {
             return self.connection.finish();
@@ -288,6 +293,11 @@ impl HttpConnection for Compressing {
             Some(Err(error)) => Poll::Ready(Err(error)),
             _ => self.connection.poll_flush(cx),
         }
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), HttpOutputError>> {
+        let is_pending = self.state.borrow().as_ref().is_some_and(|compressor| !compressor.pending.is_empty());
+        if is_pending { self.poll_flush(cx) } else { self.connection.poll_ready(cx) }
     }
 
     fn set_close_callback(&self, callback: Option<Box<dyn FnOnce()>>) {

@@ -92,7 +92,7 @@ impl Inner {
             let _ = self.flush_now();
         }
         let mut state = self.state.borrow_mut();
-        let unsent = !state.write.is_empty() || state.own_output;
+        let unsent = state.has_unsent() || state.own_output;
         if state.phase == Phase::Closed || !unsent {
             return;
         }

@@ -34,7 +34,7 @@ impl Inner {
         self.flush_now()?;
         let state = self.state.borrow();
         let consumed = unread || state.read.is_empty();
-        let idle = !state.reading && consumed && state.write.is_empty() && state.handshake.is_none();
+        let idle = !state.reading && consumed && !state.has_unsent() && state.handshake.is_none();
         match state.phase {
             Phase::Connecting | Phase::Open if idle => Ok(()),
             Phase::Connecting | Phase::Open => Err(StreamError::NotIdle),

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use landspout_ioloop::Ready;
 
-use super::{Inner, Phase, State};
+use super::{Inner, Output, Phase, State};
 use crate::error::{CloseCause, StreamError};
 
 /// From this many buffered bytes on a write doesn't wait for the end of the turn, and what is being written goes to the
@@ -26,9 +26,11 @@ pub(super) struct Waiter {
 }
 
 /// What a flush leaves to be done without a borrow.
-enum Flushed {
+pub(super) enum Flushed {
     Nothing,
     Progress,
+    /// Of segments, which are to be dropped.
+    Segments,
     Failed(CloseCause),
 }
 
@@ -83,7 +85,8 @@ impl Inner {
         state.dirty = false;
         let usual =
             state.phase == Phase::Open && !state.layered && state.keep_alive.is_none() && state.waiters().is_empty();
-        let Some(transport) = state.transport.as_mut().filter(|_| usual && !state.write.is_empty()) else {
+        let buffered = state.output == Output::Buffered && !state.write.is_empty();
+        let Some(transport) = state.transport.as_mut().filter(|_| usual && buffered) else {
             return false;
         };
         if !self.registration.ready().contains(Ready::WRITABLE) {
@@ -122,7 +125,7 @@ impl Inner {
     pub(crate) fn flush_now(self: &Rc<Self>) -> Result<(), StreamError> {
         let flushed = {
             let mut state = self.state.borrow_mut();
-            if state.write.is_empty() && !state.own_output {
+            if !state.has_unsent() && !state.own_output {
                 Flushed::Nothing
             } else {
                 self.write_directly(&mut state, &[]).1
@@ -145,7 +148,7 @@ impl Inner {
         }
         let state = self.state.borrow();
         let sent = state.flushed >= mark;
-        if state.phase == Phase::Closed || state.output_ended {
+        if state.phase == Phase::Closed || state.output == Output::Ended {
             return Poll::Ready(if sent { Ok(()) } else { Err(state.unwritable_error()) });
         }
         drop(state);
@@ -174,8 +177,8 @@ impl Inner {
             }
             Err(_) => return Some(result),
         }
-        state.output_ended = true;
-        let given_up = state.write.take_memory();
+        let (memory, segments) = (state.write.take_memory(), state.take_segments());
+        state.output = Output::Ended;
         let waiters = state.take_waiters();
         let keep_alive = if state.own_output { None } else { state.keep_alive.take() };
         if state.own_output {
@@ -188,10 +191,11 @@ impl Inner {
         if nothing_left {
             self.close_with(None);
         }
-        self.registration.give_buffer(given_up);
+        self.registration.give_buffer(memory);
         for waiter in waiters {
             waiter.waker.wake();
         }
+        drop(segments);
         drop(keep_alive);
         Some(result)
     }
@@ -237,18 +241,19 @@ impl Inner {
     fn with_room(self: &Rc<Self>, asked: usize) -> Result<RefMut<'_, State>, StreamError> {
         let state = self.state.borrow_mut();
         let fits = state.write.len().saturating_add(asked) <= self.options.max_write_buffer_size;
-        if fits && state.accepts_writes() { Ok(state) } else { self.make_room(state, asked) }
+        let usual = matches!(state.phase, Phase::Connecting | Phase::Open) && state.output == Output::Buffered;
+        if fits && usual { Ok(state) } else { self.make_room(state, asked) }
     }
 
     /// Some of what is in the way may wait for nothing but the end of the turn.
     #[cold]
-    fn make_room<'a>(
+    pub(super) fn make_room<'a>(
         self: &'a Rc<Self>,
         state: RefMut<'a, State>,
         asked: usize,
     ) -> Result<RefMut<'a, State>, StreamError> {
         match self.check_room(&state, asked) {
-            Err(StreamError::WriteBufferFull { .. }) if !state.write.is_empty() => {}
+            Err(StreamError::WriteBufferFull { .. }) if state.has_unsent() => {}
             checked => return checked.map(|()| state),
         }
         drop(state);
@@ -261,7 +266,7 @@ impl Inner {
         if !state.accepts_writes() {
             return Err(state.unwritable_error());
         }
-        let (limit, pending) = (self.options.max_write_buffer_size, state.write.len());
+        let (limit, pending) = (self.options.max_write_buffer_size, state.unsent());
         if pending.saturating_add(asked) > limit {
             Err(StreamError::WriteBufferFull { limit, pending, asked })
         } else {
@@ -285,7 +290,10 @@ impl Inner {
     }
 
     /// Writes the buffer and then `data`; tells how much of `data` the kernel took.
-    fn write_directly(&self, state: &mut State, data: &[u8]) -> (usize, Flushed) {
+    pub(super) fn write_directly(&self, state: &mut State, data: &[u8]) -> (usize, Flushed) {
+        if state.output == Output::Segmented {
+            return self.write_segments(state, data);
+        }
         let mut sent = 0;
         let mut progress = Flushed::Nothing;
         let Some(transport) = &mut state.transport else { return (0, progress) };
@@ -339,7 +347,7 @@ impl Inner {
             return Err(self.state.borrow().closed_error());
         }
         let mut state = self.state.borrow_mut();
-        let sent = state.write.is_empty() && !state.own_output;
+        let sent = !state.has_unsent() && !state.own_output;
         let drained = sent && (state.phase != Phase::Ending || self.said_goodbye(&mut state));
         let released = if drained {
             self.registration.give_buffer(state.write.take_memory());
@@ -353,11 +361,14 @@ impl Inner {
         let ended = drained && state.phase == Phase::Ending;
         self.update_watch(&state);
         drop(state);
-        if let Flushed::Progress = flushed {
+        if !matches!(flushed, Flushed::Nothing) {
             self.wake_reached();
         }
         if ended {
             self.close_with(None);
+        }
+        if let Flushed::Segments = flushed {
+            self.drop_sent_segments();
         }
         drop(released);
         Ok(())
@@ -365,8 +376,8 @@ impl Inner {
 
     /// Whether the goodbye of a layer is out, which it says when all else is: it may have to wait for room as well.
     pub(super) fn said_goodbye(&self, state: &mut State) -> bool {
-        if state.layered && !state.output_ended {
-            state.output_ended = true;
+        if state.layered && state.output != Output::Ended {
+            state.output = Output::Ended;
             let said = state.transport.as_mut().map(|transport| transport.shutdown_write());
             self.note_own_output(state);
             if !matches!(said, Some(Ok(()))) {
@@ -385,11 +396,8 @@ impl Inner {
             return;
         }
         let (done, waiting): (Vec<_>, _) = state.take_waiters().into_iter().partition(|waiter| waiter.mark <= reached);
-        let rare = state.rare();
-        rare.waiters = waiting;
-        if rare.is_empty() {
-            state.rare = None;
-        }
+        state.rare().waiters = waiting;
+        state.forget_rare();
         drop(state);
         for waiter in done {
             waiter.waker.wake();
@@ -399,7 +407,7 @@ impl Inner {
     /// Which events concern the stream without anybody polling a future.
     pub(crate) fn update_watch(&self, state: &State) {
         let mut watch = Ready::NONE;
-        if state.phase.is_connecting() || !state.write.is_empty() || state.own_output {
+        if state.phase.is_connecting() || state.has_unsent() || state.own_output {
             watch = watch | Ready::WRITABLE;
         }
         if state.handshake.is_some() {
