@@ -543,6 +543,8 @@ impl EventTarget for Inner {
         if ready.intersects(Ready::READ_CLOSED | Ready::ERROR) {
             self.notice_close();
         }
+        // Its last bytes were perhaps what kept the stream.
+        Self::released(&self);
     }
 
     fn flush(self: Rc<Self>) {

@@ -117,6 +117,7 @@ impl Raiser {
         io_loop.add_callback(move || {
             if let Some(inner) = stream.upgrade() {
                 inner.registration.raise(ready);
+                Inner::released(&inner);
             }
         });
     }

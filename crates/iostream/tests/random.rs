@@ -186,7 +186,7 @@ async fn write_everything(stream: IoStream, text: Text, mut rng: Random, end: bo
         let before = stream.pending_write();
         let result = if rng.one_in(4) {
             stream.write_with(n, |out| out.extend_from_slice(piece)).map(|()| None)
-        } else if n % 3 == 0 {
+        } else if rng.one_in(3) {
             stream.write_bytes(piece.to_vec()).map(Some)
         } else {
             stream.write(piece).map(Some)
@@ -213,11 +213,12 @@ async fn write_everything(stream: IoStream, text: Text, mut rng: Random, end: bo
             Err(error) => return Err(error),
         }
         assert!(stream.pending_write() <= limit);
-        match rng.below(8) {
+        match rng.below(9) {
             0 => next_turn().await,
             1 => yield_now().await,
             2 => stream.flush().await?,
             3 => poll_fn(|cx| stream.poll_flush(cx)).await?,
+            8 => stream.ready().await?,
             4 if !kept.is_empty() => {
                 let place = rng.below(kept.len());
                 // Asked once and perhaps forgotten.

@@ -301,6 +301,10 @@ fn tls_begins_on_idle_streams_alone() {
         assert_eq!(one.begin_tls(client()), Err(StreamError::NotIdle), "bytes are unsent");
         other.read_bytes(20_000_000).await.unwrap();
         large.await.unwrap();
+        let shared = one.write_bytes(vec![b'x'; 20_000_000]).unwrap();
+        assert_eq!(one.begin_tls(client()), Err(StreamError::NotIdle), "shared bytes are unsent");
+        other.read_bytes(20_000_000).await.unwrap();
+        shared.await.unwrap();
         one.begin_tls(client()).unwrap();
         assert_eq!(one.begin_tls(client()), Err(StreamError::NotIdle), "it has begun");
         other.begin_tls(server()).unwrap();
@@ -397,11 +401,11 @@ fn a_close_says_goodbye() {
     });
 }
 
-/// The goodbye waits for room as the bytes before it do.
+/// The goodbye waits for room as the bytes before it do, also when it is the last handle that went.
 #[test]
 fn a_gentle_close_says_goodbye_over_a_narrow_connection() {
     run(async {
-        for length in 0..300 {
+        for (length, gently) in (0..300).flat_map(|length| [(length, true), (length, false)]) {
             let wires = simulated::wired(100, StreamOptions::new(), StreamOptions::new());
             let (one, other) = secured((wires.first, wires.second)).await;
             // The server's tickets are out of the way.
@@ -413,9 +417,12 @@ fn a_gentle_close_says_goodbye_over_a_narrow_connection() {
             drop(read);
             let data = Random::new(5).bytes(length);
             one.write(&data).unwrap();
-            one.close_when_flushed();
+            if gently {
+                one.close_when_flushed();
+            }
             drop(one);
-            assert_eq!((other.read_until_close().await.unwrap(), other.error()), (data.into(), None), "{length} bytes");
+            let rest = other.read_until_close().await;
+            assert_eq!((rest, other.error()), (Ok(data.into()), None), "{length} bytes, gently: {gently}");
         }
     });
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use landspout_ioloop::{Ready, TimeoutHandle};
 
-use super::{Inner, Phase, State};
+use super::{Inner, Output, Phase, State};
 use crate::error::CloseCause;
 
 /// A timer that runs.
@@ -26,8 +26,8 @@ impl Inner {
     /// To be called when a handle is about to go.
     #[inline]
     pub(crate) fn released(this: &Rc<Self>) {
-        // This one, and either another handle or what the unsent bytes keep.
-        if Rc::strong_count(this) == 2 {
+        // This one, and perhaps either another handle or what the unsent bytes keep.
+        if Rc::strong_count(this) <= 2 {
             this.orphaned();
         }
     }
@@ -35,8 +35,15 @@ impl Inner {
     #[cold]
     fn orphaned(self: &Rc<Self>) {
         // Borrowed: by a caller who looks at the buffer and holds a handle himself.
-        if self.state.try_borrow().is_ok_and(|state| state.keep_alive.is_some()) {
+        let Ok(state) = self.state.try_borrow() else { return };
+        let kept = state.keep_alive.is_some();
+        let owes_goodbye = state.layered && state.phase == Phase::Open && state.output != Output::Ended;
+        drop(state);
+        if kept {
             self.linger();
+        } else if owes_goodbye && Rc::strong_count(self) == 1 {
+            // It may have to wait for room.
+            self.close_when_flushed();
         }
     }
 
@@ -64,6 +71,7 @@ impl Inner {
         let timeout = io_loop.call_later(limit, move || {
             if let Some(stream) = stream.upgrade() {
                 stream.out_of_patience(flushed, lingering);
+                Self::released(&stream);
             }
         });
         state.rare().patience = Some(Patience { timeout, lingering });
