@@ -97,7 +97,7 @@ fn a_stream_that_is_about_to_end_is_closed_with_the_cause() {
         let begin = now();
         stream.close_when_flushed();
         assert_eq!(written.await, timed_out());
-        assert_eq!((now() - begin).as_secs(), 60);
+        assert!((60..=121).contains(&(now() - begin).as_secs()));
         assert_eq!(stream.read_bytes(1).await, timed_out());
         until(|| closed.take() == ["closed"]).await;
     });
