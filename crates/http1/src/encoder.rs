@@ -216,6 +216,37 @@ impl ResponseEncoder {
         Ok(())
     }
 
+    /// As [`response_with`](Self::response_with), for a body too long to be copied. True: the caller sends it behind what was
+    /// appended. False: it was appended, or nobody is to get it.
+    ///
+    /// # Errors
+    /// As [`response`](Self::response).
+    #[inline(never)]
+    pub fn response_before_body(
+        &mut self,
+        heads: &mut RenderedHeads,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<bool, HttpOutputError> {
+        let usual = self.has_plain_body(start_line.code) && !self.head_sent();
+        let key = Key::of(start_line, headers, self.persistence());
+        if key.is_none_or(|key| !usual || !heads.append(key, body.len(), out)) {
+            let start = out.len();
+            let (given, number_at) = self.render_head(start_line, headers, body.len(), heads.date(), out)?;
+            let Some(number_at) = number_at else {
+                let date = heads.date();
+                return self.unusual_response(start_line.code, headers, given, body, date, start, out).map(|()| false);
+            };
+            if let Some(key) = key {
+                heads.keep(key, &out[start..], number_at - start, body.len());
+            }
+        }
+        self.state = Writing::Done;
+        Ok(true)
+    }
+
     /// Appends a whole response. If it is a usual one, the position of its `Content-Length`'s number comes back.
     #[inline]
     fn render(
@@ -226,23 +257,40 @@ impl ResponseEncoder {
         date: &[u8; 29],
         out: &mut Vec<u8>,
     ) -> Result<Option<usize>, HttpOutputError> {
-        self.state.check_idle()?;
         let start = out.len();
-        append_status_line(start_line, out);
-        let given = append_fields(headers, out);
-        if given == Given::default() && self.has_plain_body(start_line.code) {
-            append_date(date, out);
-            if let Some(option) = self.option(self.keep_alive) {
-                append_option(option, out);
-            }
-            out.extend_from_slice(LENGTH_NAME);
-            let number_at = out.len();
-            append_number_and_end(body.len() as u64, out);
+        let (given, number_at) = self.render_head(start_line, headers, body.len(), date, out)?;
+        if number_at.is_some() {
             out.extend_from_slice(body);
             self.state = Writing::Done;
-            return Ok(Some(number_at));
+            return Ok(number_at);
         }
         self.unusual_response(start_line.code, headers, given, body, date, start, out).map(|()| None)
+    }
+
+    /// Appends the head of a whole response; where it is no usual one, as far as the application gave it.
+    #[inline]
+    fn render_head(
+        &self,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        length: usize,
+        date: &[u8; 29],
+        out: &mut Vec<u8>,
+    ) -> Result<(Given, Option<usize>), HttpOutputError> {
+        self.state.check_idle()?;
+        append_status_line(start_line, out);
+        let given = append_fields(headers, out);
+        if given != Given::default() || !self.has_plain_body(start_line.code) {
+            return Ok((given, None));
+        }
+        append_date(date, out);
+        if let Some(option) = self.option(self.keep_alive) {
+            append_option(option, out);
+        }
+        out.extend_from_slice(LENGTH_NAME);
+        let number_at = out.len();
+        append_number_and_end(length as u64, out);
+        Ok((given, Some(number_at)))
     }
 
     /// Has the connection closed after this response. Before the head is out, the client is told.

@@ -25,6 +25,9 @@ use crate::rendered::{HttpDate, Rendered};
 use crate::serve::SKIPPED_BODY;
 use crate::worker::Outcome;
 
+/// A body from this length on is not copied behind its head.
+const LARGE_BODY: usize = 16 * 1024;
+
 /// What the exchanges of one connection share, and all that an idle connection keeps.
 pub(crate) struct Link {
     pub(crate) stream: IoStream,
@@ -348,6 +351,33 @@ impl Http1Connection {
         self.link().stream.write_with(body.len(), compose).map_err(output_error)?
     }
 
+    /// The body goes to the kernel from where it is.
+    #[cold]
+    fn write_large_response(
+        &self,
+        start_line: &ResponseStartLine,
+        headers: &HttpHeaders,
+        body: &[u8],
+    ) -> Result<(), HttpOutputError> {
+        let stream = &self.link().stream;
+        let room = stream.options().max_write_buffer_size.saturating_sub(stream.pending_write());
+        let compose = |out: &mut Vec<u8>| {
+            let start = out.len();
+            let (mut encoder, mut heads) = (self.encoder_of_head(self.link()), self.rendered.heads.borrow_mut());
+            let follows = encoder.response_before_body(&mut heads, start_line, headers, body, out)?;
+            // As with other responses, the room is for the body, and the head doesn't count.
+            if follows && out.len() - start + body.len() > room {
+                out.extend_from_slice(body);
+                return Ok::<_, HttpOutputError>(false);
+            }
+            Ok(follows)
+        };
+        if stream.write_with(body.len(), compose).map_err(output_error)?? {
+            stream.write(body).map_err(output_error)?;
+        }
+        Ok(())
+    }
+
     /// The encoder for a head, which says whether another request may follow. Known only when it is written: the server may
     /// have begun to drain since the request came.
     #[inline]
@@ -418,6 +448,11 @@ impl HttpConnection for Http1Connection {
         let now = link.stream.now();
         // Asks the clock, so it is done before anything is borrowed.
         link.refresh(&self.rendered, now);
+        if body.len() >= LARGE_BODY {
+            self.write_large_response(start_line, headers, body)?;
+            self.end_at(now);
+            return Ok(());
+        }
         let kept = |out: &mut Vec<u8>| {
             let (mut encoder, mut heads) = (self.encoder_of_head(link), self.rendered.heads.borrow_mut());
             encoder.kept_response(&mut heads, start_line, headers, body, out)

@@ -97,6 +97,36 @@ fn a_piece_that_does_not_fit_is_refused_whole() {
     });
 }
 
+/// Its head and it leave together, though only the head is copied; and the limit is one of the body.
+#[test]
+fn a_large_body_is_answered_whole() {
+    const FIELDS: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "text/plain")]);
+    let rows = [(16_383, 20_000), (16_384, 16_384), (19_990, 20_000), (300_000, 300_000), (3_000_000, 4_000_000)];
+    for ((length, limit), constant) in rows.into_iter().flat_map(|row| [(row, true), (row, false)]) {
+        run(async move {
+            let service = handling(move |connection| async move {
+                let mut headers = FIELDS;
+                if !constant {
+                    headers.set("X-Made", "at run time").unwrap();
+                }
+                let line = ResponseStartLine::new(StatusCode::OK);
+                let too_much = connection.write_response(&line, &headers, &vec![b'x'; limit + 1]);
+                assert_eq!(too_much, Err(HttpOutputError::WriteBufferFull(limit)));
+                Ok(connection.write_response(&line, &headers, &vec![b'y'; length])?)
+            });
+            let (client, _) = connect_with(&service, StreamOptions::new().max_write_buffer_size(limit));
+            for _ in 0..3 {
+                let response = client.get("/").await;
+                assert_eq!(response.field("content-length"), Some(&*length.to_string()));
+                assert!(response.text().as_bytes() == vec![b'y'; length]);
+            }
+            client.send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_eq!(client.head().await.field("content-length"), Some(&*length.to_string()));
+            client.assert_silent();
+        });
+    }
+}
+
 /// The handler waits before each piece; the client doesn't read, and then it does.
 #[test]
 fn a_handler_that_waits_to_be_ready_is_as_fast_as_its_client() {

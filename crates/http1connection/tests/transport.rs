@@ -25,6 +25,8 @@ struct Calls {
     reads: Cell<usize>,
     writes: Cell<usize>,
     nodelay: Cell<Option<bool>>,
+    /// Nothing is taken.
+    full: Cell<bool>,
 }
 
 impl Calls {
@@ -46,6 +48,9 @@ impl Transport for Counting {
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.calls.writes.set(self.calls.writes.get() + 1);
+        if self.calls.full.get() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         self.socket.write_vectored(bufs)
     }
 
@@ -56,12 +61,17 @@ impl Transport for Counting {
 }
 
 fn counted(service: &Http1Service) -> (Client, Rc<Calls>) {
+    let (client, _server, calls) = counted_with(service, StreamOptions::new());
+    (client, calls)
+}
+
+fn counted_with(service: &Http1Service, options: StreamOptions) -> (Client, IoStream, Rc<Calls>) {
     let (client, socket) = tcp_sockets();
     let calls = Rc::<Calls>::default();
     socket.set_nonblocking(true).unwrap();
-    let server = IoStream::new(Counting { socket, calls: calls.clone() }, StreamOptions::new()).unwrap();
-    Http1ServerConnection::start_serving(server, context(), service);
-    (Client::new(IoStream::from_tcp(client, StreamOptions::new()).unwrap()), calls)
+    let server = IoStream::new(Counting { socket, calls: calls.clone() }, options).unwrap();
+    Http1ServerConnection::start_serving(server.clone(), context(), service);
+    (Client::new(IoStream::from_tcp(client, StreamOptions::new()).unwrap()), server, calls)
 }
 
 #[test]
@@ -73,6 +83,34 @@ fn a_new_connection_is_not_read_before_something_came() {
         assert_eq!(calls.take(), (0, 0));
         assert_eq!(client.get("/first").await.brief(), (200, "/first"));
         assert_eq!(calls.take(), (1, 1));
+    });
+}
+
+/// Its head and it, though only the head is copied. The limit of what waits is for the body, and the head doesn't count.
+#[test]
+fn a_large_answer_leaves_in_one_write_and_waits_as_a_whole() {
+    run(async {
+        const LENGTH: usize = 19_990;
+        let service = service(Recorder::new(async |connection: Connection, call| match call {
+            Call::Finish(_) => ok(&connection, vec![b'x'; LENGTH]),
+            _ => done(),
+        }));
+        let options = StreamOptions::new().max_write_buffer_size(LENGTH + 10);
+        let (client, server, calls) = counted_with(&service, StreamOptions::new());
+        for _ in 0..3 {
+            assert_eq!(client.get("/").await.body.len(), LENGTH);
+            assert_eq!(calls.take(), (1, 1));
+        }
+        drop((client, server));
+        let (client, server, calls) = counted_with(&service, options);
+        for _ in 0..3 {
+            calls.full.set(true);
+            client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            until(|| server.pending_write() > LENGTH).await;
+            calls.full.set(false);
+            server.raiser().raise(Ready::WRITABLE);
+            assert_eq!(client.response().await.body.len(), LENGTH);
+        }
     });
 }
 

@@ -1,9 +1,11 @@
 //! Bytes in order: appended at the end, consumed at the front.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// Results from this size on leave the buffer without being copied, if they are all of it.
 const GIVE_AWAY: usize = 2048;
+/// And from this size on, if there is no more that is consumed before them: the memory is too large to be used again.
+const GROWN: usize = 8 * 1024;
 
 /// A byte queue over one `Vec`.
 #[derive(Debug, Default)]
@@ -80,8 +82,9 @@ impl Buffer {
 
     /// Consumes `n` bytes and gives them out.
     pub(crate) fn take(&mut self, n: usize) -> Bytes {
-        if n >= GIVE_AWAY && self.start == 0 && n == self.bytes.len() {
-            return Bytes::from(std::mem::take(&mut self.bytes));
+        let worth_it = if self.start == 0 { n >= GIVE_AWAY } else { n >= GROWN && n >= self.start };
+        if worth_it && n == self.len() {
+            return self.take_all();
         }
         let taken = Bytes::copy_from_slice(&self.as_slice()[..n]);
         self.consume(n);
@@ -94,7 +97,9 @@ impl Buffer {
             return self.take(self.len());
         }
         let start = self.start;
-        Bytes::from(self.take_memory()).split_off(start)
+        let mut all = Bytes::from(self.take_memory());
+        all.advance(start);
+        all
     }
 }
 
@@ -112,7 +117,7 @@ mod tests {
             state ^= state << 17;
             (state % limit as u64) as usize
         };
-        for largest in [10, 5000] {
+        for largest in [10, 5000, 40_000] {
             let (mut buffer, mut model, mut value) = (Buffer::default(), Vec::new(), 0_u8);
             for _ in 0..3000 {
                 let piece: Vec<u8> = (0..next(largest))
