@@ -212,7 +212,7 @@ impl Http1ClientConnection {
         Ok(())
     }
 
-    /// Waits while much is queued, 512 KiB or more: the way to write a body no faster than the server reads.
+    /// Waits while much is queued, 768 KiB or more: the way to write a body no faster than the server reads.
     ///
     /// # Errors
     /// [`HttpOutputError::Closed`] when the connection was closed.

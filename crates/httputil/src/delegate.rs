@@ -237,7 +237,7 @@ impl dyn HttpConnection + '_ {
         Flush { connection: self }
     }
 
-    /// Waits while much is queued, 512 KiB or more with HTTP/1: the way to send a body in pieces no faster than the peer
+    /// Waits while much is queued, 768 KiB or more with HTTP/1: the way to send a body in pieces no faster than the peer
     /// reads. Several pieces are under way then, where [`flush`](#method.flush) waits for each.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ impl IoStream {
         Ok(Written { inner: self.inner.clone(), mark, waiter: None })
     }
 
-    /// Waits while much is unsent: ready as long as it is less than 512 KiB, or than half of
+    /// Waits while much is unsent: ready as long as it is less than 768 KiB, or than half of
     /// [`max_write_buffer_size`](crate::StreamOptions::max_write_buffer_size) if that is less. Who awaits it before each piece sends no
     /// faster than the peer reads, and several pieces in one system call; [`flush`](Self::flush) waits for each of them.
     /// `drain` of asyncio's `StreamWriter`; Tornado has only the future of a write.

@@ -15,7 +15,7 @@ use landspout_iostream::{IoStream, StreamError, StreamOptions};
 
 const KIB: usize = 1024;
 /// What is unsent of a stream that is not ready, at least.
-const MARK: usize = 512 * KIB;
+const MARK: usize = 768 * KIB;
 
 over_each_transport! {
     shared_bytes_and_others_arrive_in_order,

@@ -23,9 +23,9 @@ use crate::transport::Transport;
 /// Shared bytes from this length on are kept as they are. To copy fewer costs less than a segment.
 const SHARED_FROM: usize = 8 * 1024;
 
-/// With this much unsent a stream is not ready for more, and shared bytes don't wait for the end of the turn. To a quick
-/// peer the system takes so much with one call; twice as much was hardly cheaper, half of it dearer by a sixth.
-const HIGH_WATER: usize = 512 * 1024;
+/// With this much unsent a stream is not ready for more, and shared bytes don't wait for the end of the turn. A quick peer
+/// takes so much at once; over the loopback, calls with 512 KiB or 1 MiB need more CPU time for each byte.
+const HIGH_WATER: usize = 768 * 1024;
 
 /// So many pieces go to the kernel in one call.
 const GATHERED: usize = 64;
