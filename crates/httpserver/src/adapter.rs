@@ -131,7 +131,7 @@ where
             callback: self.0.clone(),
             server_connection: server_conn,
             connection: Some(request_conn),
-            head: None,
+            request: None,
             body: Body::default(),
         }
     }
@@ -144,7 +144,8 @@ pub(crate) struct CallableAdapter<F> {
     server_connection: ServerConnectionId,
     /// Goes to the request.
     connection: Option<Rc<dyn HttpConnection>>,
-    head: Option<(RequestStartLine, HttpHeaders)>,
+    /// From its head on, without the body.
+    request: Option<HttpServerRequest>,
     body: Body,
 }
 
@@ -200,7 +201,10 @@ where
         start_line: RequestStartLine,
         headers: HttpHeaders,
     ) -> impl Future<Output = Result<(), BoxError>> {
-        self.head = Some((start_line, headers));
+        self.request = self
+            .connection
+            .take()
+            .map(|connection| HttpServerRequest::new(start_line, headers, connection, self.server_connection));
         std::future::ready(Ok(()))
     }
 
@@ -212,21 +216,12 @@ where
     #[inline]
     async fn finish(&mut self) -> Result<(), BoxError> {
         // `headers_received` came before, by the chain's contract.
-        let Some(mut request) = self.request() else { return Ok(()) };
+        let Some(mut request) = self.request.take() else { return Ok(()) };
         if let Some(body) = self.body.take() {
             request = request.with_body(body);
             // A malformed form is answered with 400, whether the callback looks at it or not.
             request.parse_body()?;
         }
         (self.callback)(request).await.into_result()
-    }
-}
-
-impl<F> CallableAdapter<F> {
-    /// The request, without its body.
-    #[inline(always)]
-    fn request(&mut self) -> Option<HttpServerRequest> {
-        let ((start_line, headers), connection) = (self.head.take()?, self.connection.take()?);
-        Some(HttpServerRequest::new(start_line, headers, connection, self.server_connection))
     }
 }

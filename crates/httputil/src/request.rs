@@ -1,10 +1,11 @@
 //! `HttpServerRequest`: one request as a handler sees it (Tornado's `HTTPServerRequest`).
 //!
-//! Rules: making one allocates nothing; what has to be parsed (arguments, forms, cookies) is parsed when it is first asked
-//! for and kept; a malformed form is an error of those who ask for it; the debug text shows no headers, which hold secrets.
+//! Rules: a request is one pointer, so that handing it on costs nothing; making one allocates nothing, since it gets the memory of one
+//! that is gone; what has to be parsed (arguments, forms, cookies) is parsed when it is first asked for and kept; a malformed form
+//! is an error of those who ask for it; the debug text shows no headers, which hold secrets.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -41,6 +42,11 @@ use crate::url::split_absolute_form;
 #[doc(alias = "HTTPServerRequest")]
 #[doc(alias = "HTTPRequest")]
 pub struct HttpServerRequest {
+    /// There, until the request is dropped. Nobody else has it: it is counted because `drop` can hand on a counted pointer, and no box.
+    parts: Rc<Option<Parts>>,
+}
+
+struct Parts {
     start_line: RequestStartLine,
     headers: HttpHeaders,
     /// As they were when the request came: the connection forgets them when the exchange is over.
@@ -48,7 +54,7 @@ pub struct HttpServerRequest {
     proxied: Option<Box<(IpAddr, Protocol)>>,
     connection: Rc<dyn HttpConnection>,
     server_connection: ServerConnectionId,
-    /// The body and whatever is parsed on demand. Boxed, so that a request without a body that nobody asks is small to move.
+    /// The body and whatever is parsed on demand.
     rest: OnceCell<Box<Rest>>,
 }
 
@@ -67,7 +73,7 @@ impl HttpServerRequest {
     ///
     /// `Host` isn't checked here (in Tornado it is): the codec has done that; for a head that comes from elsewhere there is
     /// [`validate_host`](crate::validate_host).
-    #[inline]
+    #[inline(always)]
     pub fn new(
         start_line: RequestStartLine,
         headers: HttpHeaders,
@@ -76,70 +82,91 @@ impl HttpServerRequest {
     ) -> Self {
         let context = connection.context();
         let proxied = context.is_overridden().then(|| Box::new((context.remote_ip(), context.protocol())));
-        Self { start_line, headers, proxied, connection, server_connection, rest: OnceCell::new() }
+        let mut memory = SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default();
+        if let Some(vacant) = Rc::get_mut(&mut memory) {
+            // Made where it is to be, and without a look at what was there: nothing.
+            let nothing = vacant.replace(Parts {
+                start_line,
+                headers,
+                proxied,
+                connection,
+                server_connection,
+                rest: OnceCell::new(),
+            });
+            std::mem::forget(nothing);
+        }
+        Self { parts: memory }
     }
 
     /// The same with other header fields; for tests of handlers.
     #[must_use]
-    pub fn with_headers(self, headers: HttpHeaders) -> Self {
+    pub fn with_headers(mut self, headers: HttpHeaders) -> Self {
         let body = self.body().clone();
-        Self { headers, ..self }.with_body(body)
+        self.parts_mut().headers = headers;
+        self.with_body(body)
     }
 
     /// The same with another body.
     #[must_use]
-    pub fn with_body(self, body: impl Into<Bytes>) -> Self {
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
         let rest = Rest { body: body.into(), ..Rest::default() };
-        Self { rest: OnceCell::from(Box::new(rest)), ..self }
+        self.parts_mut().rest = OnceCell::from(Box::new(rest));
+        self
     }
 
     /// The method.
     #[inline]
     pub fn method(&self) -> &Method {
-        self.start_line.method()
+        self.parts().start_line.method()
     }
 
     /// The request target as it was sent: usually path and query.
     #[inline]
     pub fn uri(&self) -> &str {
-        self.start_line.path()
+        self.parts().start_line.path()
     }
 
     /// The protocol version.
     #[inline]
     pub fn version(&self) -> Version {
-        self.start_line.version()
+        self.parts().start_line.version()
     }
 
     /// Method, target and version together.
     #[inline]
     pub fn start_line(&self) -> &RequestStartLine {
-        &self.start_line
+        &self.parts().start_line
     }
 
     /// The header fields.
     #[inline]
     pub fn headers(&self) -> &HttpHeaders {
-        &self.headers
+        &self.parts().headers
     }
 
     /// The body; empty if there is none.
     #[inline]
     pub fn body(&self) -> &Bytes {
         static EMPTY: Bytes = Bytes::new();
-        self.rest.get().map_or(&EMPTY, |rest| &rest.body)
+        self.parts().rest.get().map_or(&EMPTY, |rest| &rest.body)
     }
 
     /// The client's address: the socket's other end, or what a trusted proxy told; `0.0.0.0` on a Unix socket.
     #[inline]
     pub fn remote_ip(&self) -> IpAddr {
-        self.proxied.as_ref().map_or_else(|| self.connection.context().own_remote_ip(), |proxied| proxied.0)
+        self.parts()
+            .proxied
+            .as_ref()
+            .map_or_else(|| self.parts().connection.context().own_remote_ip(), |proxied| proxied.0)
     }
 
     /// The protocol that the client speaks: the connection's, or what a trusted proxy told.
     #[inline]
     pub fn protocol(&self) -> Protocol {
-        self.proxied.as_ref().map_or_else(|| self.connection.context().own_protocol(), |proxied| proxied.1)
+        self.parts()
+            .proxied
+            .as_ref()
+            .map_or_else(|| self.parts().connection.context().own_protocol(), |proxied| proxied.1)
     }
 
     /// The host the client asked for, with the port if it gave one.
@@ -150,7 +177,7 @@ impl HttpServerRequest {
         let authority = match split_absolute_form(self.uri()) {
             // User and password before the `@` are no part of the host.
             Some((_, authority, _)) => Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host)),
-            None => self.headers.get("host").and_then(|host| std::str::from_utf8(host).ok()),
+            None => self.parts().headers.get("host").and_then(|host| std::str::from_utf8(host).ok()),
         };
         authority.unwrap_or("127.0.0.1")
     }
@@ -246,8 +273,8 @@ impl HttpServerRequest {
 
     fn form_within(&self, config: impl FnOnce() -> ParseBodyConfig) -> Result<&Form, HttpInputError> {
         let parsed = self.rest().form.get_or_init(|| {
-            let content_type = self.headers.get("content-type").unwrap_or_default();
-            parse_body_arguments(content_type, self.body(), &self.headers, &config())
+            let content_type = self.parts().headers.get("content-type").unwrap_or_default();
+            parse_body_arguments(content_type, self.body(), &self.parts().headers, &config())
         });
         parsed.as_ref().map_err(Clone::clone)
     }
@@ -258,7 +285,7 @@ impl HttpServerRequest {
     pub fn cookies(&self) -> &Cookies {
         self.rest().cookies.get_or_init(|| {
             let mut cookies = Cookies::new();
-            for field in self.headers.get_list("cookie") {
+            for field in self.parts().headers.get_list("cookie") {
                 parse_cookie_into(&mut cookies, &text(field));
             }
             cookies
@@ -275,25 +302,25 @@ impl HttpServerRequest {
 
     /// The time from the request's first byte until now, or until its response was finished.
     pub fn request_time(&self) -> Duration {
-        self.connection.elapsed()
+        self.parts().connection.elapsed()
     }
 
     /// The certificate that the client showed, DER-encoded: [`RequestContext::peer_certificate`].
     #[doc(alias = "get_ssl_certificate")]
     pub fn peer_certificate(&self) -> Option<&[u8]> {
-        self.connection.context().peer_certificate()
+        self.parts().connection.context().peer_certificate()
     }
 
     /// Where the answer leaves. Clone the handle to answer later, from another task.
     #[inline]
     pub fn connection(&self) -> &Rc<dyn HttpConnection> {
-        &self.connection
+        &self.parts().connection
     }
 
     /// Which of the server's connections this is.
     #[inline]
     pub fn server_connection(&self) -> ServerConnectionId {
-        self.server_connection
+        self.parts().server_connection
     }
 
     /// Answers with a whole response; `Content-Length` is added. The shortest way and the fastest.
@@ -307,11 +334,39 @@ impl HttpServerRequest {
         headers: &HttpHeaders,
         body: impl AsRef<[u8]>,
     ) -> Result<(), HttpOutputError> {
-        self.connection.write_response(&start_line.into(), headers, body.as_ref())
+        self.parts().connection.write_response(&start_line.into(), headers, body.as_ref())
+    }
+
+    #[inline]
+    #[expect(clippy::expect_used, reason = "it is only taken away when the request is dropped")]
+    fn parts(&self) -> &Parts {
+        self.parts.as_ref().as_ref().expect("a request has its parts")
+    }
+
+    #[expect(clippy::expect_used, reason = "likewise, and nobody else has the pointer")]
+    fn parts_mut(&mut self) -> &mut Parts {
+        Rc::get_mut(&mut self.parts).and_then(Option::as_mut).expect("a request has its parts")
     }
 
     fn rest(&self) -> &Rest {
-        self.rest.get_or_init(Box::default)
+        self.parts().rest.get_or_init(Box::default)
+    }
+}
+
+thread_local! {
+    /// The memory of the request that went last, for the next one.
+    static SPARE: Cell<Option<Rc<Option<Parts>>>> = const { Cell::new(None) };
+}
+
+impl Drop for HttpServerRequest {
+    #[inline]
+    fn drop(&mut self) {
+        // First, as foreign code may run here, even something that makes or drops a request.
+        if let Some(parts) = Rc::get_mut(&mut self.parts) {
+            *parts = None;
+        }
+        // Without a thread-local, at the thread's end, there is no next one.
+        let _ = SPARE.try_with(|spare| spare.set(Some(self.parts.clone())));
     }
 }
 

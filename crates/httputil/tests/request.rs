@@ -16,11 +16,21 @@ use landspout_httputil::{
 struct Recorder {
     context: RequestContext,
     written: RefCell<Vec<String>>,
+    /// Done when it is dropped.
+    last_act: Cell<Option<Box<dyn FnOnce()>>>,
 }
 
 impl Recorder {
     fn new(context: RequestContext) -> Rc<Self> {
-        Rc::new(Self { context, written: RefCell::default() })
+        Rc::new(Self { context, written: RefCell::default(), last_act: Cell::default() })
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if let Some(act) = self.last_act.take() {
+            act();
+        }
     }
 }
 
@@ -284,7 +294,52 @@ fn context_of_a_unix_socket() {
 fn a_request_is_small() {
     assert!(size_of::<HttpHeaders>() <= 16);
     assert_eq!(size_of::<RequestStartLine>(), 8);
-    assert!(size_of::<HttpServerRequest>() <= 64, "{}", size_of::<HttpServerRequest>());
+    assert_eq!(size_of::<HttpServerRequest>(), size_of::<usize>());
+}
+
+/// A request's memory serves the next one: what is dropped is let go at once, what lives is nobody else's, in whichever order
+/// they go.
+#[test]
+fn requests_that_live_side_by_side_share_nothing() {
+    let connection = Recorder::new(RequestContext::new(peer(), Protocol::Http));
+    let request = |n: usize| {
+        let line = RequestStartLine::new(Method::GET, format!("/{n}"), Version::HTTP_11);
+        let headers = HttpHeaders::try_from_iter([("n", n.to_string())]).unwrap();
+        HttpServerRequest::new(line, headers, connection.clone(), ServerConnectionId::new()).with_body(n.to_string())
+    };
+    let mut live: Vec<(usize, HttpServerRequest)> = Vec::new();
+    for n in 0..1000 {
+        live.push((n, request(n)));
+        if n % 3 != 0 {
+            drop(live.swap_remove(n * 7 % live.len()));
+        }
+        assert_eq!(Rc::strong_count(&connection), live.len() + 1);
+        for (n, request) in &live {
+            assert_eq!((request.path(), &request.body()[..]), (&*format!("/{n}"), n.to_string().as_bytes()));
+            assert_eq!(request.headers().get("n"), Some(n.to_string().as_bytes()));
+        }
+    }
+    drop(live);
+    assert_eq!(Rc::strong_count(&connection), 1);
+}
+
+/// Whatever goes with a request may make and drop others.
+#[test]
+fn a_request_can_be_made_while_another_is_dropped() {
+    let connection = Recorder::new(RequestContext::new(peer(), Protocol::Http));
+    for _ in 0..3 {
+        let nested = Recorder::new(RequestContext::new(peer(), Protocol::Http));
+        let within = connection.clone();
+        nested.last_act.set(Some(Box::new(move || {
+            let line = RequestStartLine::new(Method::GET, "/within", Version::HTTP_11);
+            let request = HttpServerRequest::new(line, HttpHeaders::new(), within, ServerConnectionId::new());
+            request.write_response(StatusCode::OK, &HttpHeaders::new(), request.path()).unwrap();
+        })));
+        let line = RequestStartLine::new(Method::GET, "/outer", Version::HTTP_11);
+        drop(HttpServerRequest::new(line, HttpHeaders::new(), nested, ServerConnectionId::new()));
+    }
+    assert_eq!(*connection.written.borrow(), ["response HTTP/1.1 200 OK 0 7"; 3]);
+    assert_eq!(Rc::strong_count(&connection), 1);
 }
 
 /// `write_http_response` is `write_response` in the words of the `http` crate.
