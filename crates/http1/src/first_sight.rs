@@ -6,7 +6,9 @@
 
 use landspout_httputil::{HeaderIndex, HttpHeaders, is_token};
 
-use crate::framing::{FramingFields, Kind, KnownHost, RequestFraming, goes_without_saying, kind, says_close};
+use crate::framing::{
+    FramingFields, Kind, KnownHost, RequestFraming, ResponseTo, goes_without_saying, kind, says_close,
+};
 use crate::request_line::{self, TargetForm};
 use crate::words::{letters_len, value_len};
 
@@ -31,49 +33,46 @@ pub(crate) fn read(
     if line.form != TargetForm::Origin {
         return None;
     }
+    let to = line.response_to(input);
     let mut index = storage.begin(ROOM);
-    let mut seen = FramingFields::default();
     let mut at = line.len();
     // What nearly every head begins with, and the requests of a connection rarely have another one.
-    if let Some(host) = hosts.known_at(input.get(at..)?).filter(|_| max_headers != 0) {
-        seen.see(Kind::Host, 0);
+    let known_host = hosts.known_at(input.get(at..)?).filter(|_| max_headers != 0);
+    if let Some(host) = known_host {
         index.push(at..at + 4, at + 6..at + 6 + host);
         at += host + 8;
     }
-    if input.get(at..)?.first_chunk() != Some(END) {
-        at = read_fields(input, at, max_headers, line.http11, &mut index, &mut seen, hosts)?;
+    if known_host.is_some() && input.get(at..)?.first_chunk() == Some(END) {
+        *framing = RequestFraming::silent(to);
+    } else {
+        (at, *framing) = read_fields(input, at, max_headers, line.method(input), to, &mut index, hosts)?;
     }
-    if line.http11 && !seen.has(Kind::Host) {
-        return None;
-    }
-    let head = &input[..at + 2];
-    let to = line.response_to(head);
-    *framing = RequestFraming::silent(to);
-    if !seen.is_silent() {
-        let field = |n| index.field(n).map_or((&head[..0], &head[..0]), |(name, value)| (&head[name], &head[value]));
-        *framing = seen.conclude(line.method(head), to, index.len(), field).ok()?;
-    }
-    framing.keep_alive &= !seen.closes;
+    let head = &input[..at + END.len()];
     index.set_request_line(line.to_method(head), line.target(), line.version());
     index.set_bytes(head);
     Some(head.len())
 }
 
-/// The fields from `at` on; gives the place of the empty line behind them. Apart, as it would take the registers of those who need few.
+/// The fields from `at` on; gives the place of the empty line behind them, and what all fields say, one that was pushed before, `Host`,
+/// among them. Apart, as it would take the registers of those who need few.
 #[inline(never)]
 fn read_fields(
     input: &[u8],
     mut at: usize,
     max_headers: usize,
-    http11: bool,
+    method: &[u8],
+    to: ResponseTo,
     index: &mut HeaderIndex<'_>,
-    seen: &mut FramingFields,
     hosts: &mut KnownHost,
-) -> Option<usize> {
+) -> Option<(usize, RequestFraming)> {
+    let mut seen = FramingFields::default();
+    if !index.is_empty() {
+        seen.see(Kind::Host, 0);
+    }
     loop {
         let rest = input.get(at..)?;
         if rest.first_chunk() == Some(END) {
-            return Some(at);
+            break;
         }
         let count = index.len();
         if count == max_headers {
@@ -102,12 +101,23 @@ fn read_fields(
         } else if says_close(kind, value) {
             // Whatever else is said.
             seen.closes = true;
-        } else if kind != Kind::Other && !(http11 && goes_without_saying(kind, value)) {
+        } else if kind != Kind::Other && !(to.http11 && goes_without_saying(kind, value)) {
             seen.see(kind, count);
         }
         index.push(at..at + name_len, start..end);
         at = end + 2;
     }
+    if to.http11 && !seen.has(Kind::Host) {
+        return None;
+    }
+    let mut framing = RequestFraming::silent(to);
+    if !seen.is_silent() {
+        let field =
+            |n| index.field(n).map_or((&input[..0], &input[..0]), |(name, value)| (&input[name], &input[value]));
+        framing = seen.conclude(method, to, index.len(), field).ok()?;
+    }
+    framing.keep_alive &= !seen.closes;
+    Some((at, framing))
 }
 
 /// The length of the name, behind which there is a colon.
