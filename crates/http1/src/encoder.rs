@@ -44,9 +44,19 @@ pub struct ResponseEncoder {
     unread: bool,
     /// The request offered to switch protocols.
     upgrade_offered: bool,
-    /// What follows the head is no HTTP.
-    tunnel: bool,
+    follows: Follows,
     state: Writing,
+}
+
+/// What follows a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    /// A body whose end can be told, or none.
+    Framed,
+    /// A body that ends with the connection.
+    UntilClose,
+    /// No HTTP.
+    Tunnel,
 }
 
 impl ResponseEncoder {
@@ -66,7 +76,7 @@ impl ResponseEncoder {
 
     #[inline(always)]
     pub(crate) fn to(to: ResponseTo, keep_alive: bool, upgrade_offered: bool) -> Self {
-        Self { to, keep_alive, unread: false, upgrade_offered, tunnel: false, state: Writing::Idle }
+        Self { to, keep_alive, unread: false, upgrade_offered, follows: Follows::Framed, state: Writing::Idle }
     }
 
     /// For the response to something that is no proper request, after which the connection is closed.
@@ -329,7 +339,13 @@ impl ResponseEncoder {
     /// Whether a head is out behind which there is no HTTP any more: 101, or 2xx in answer to CONNECT (RFC 9110, sections 15.2.2
     /// and 9.3.6).
     pub fn is_tunnel(&self) -> bool {
-        self.tunnel
+        self.follows == Follows::Tunnel
+    }
+
+    /// Whether a head is out whose body ends with the connection (RFC 9112, section 6.3, rule 8): to a client of HTTP/1.0, without
+    /// `Content-Length`. If the connection is reset, it is cut.
+    pub fn is_until_close(&self) -> bool {
+        self.follows == Follows::UntilClose
     }
 
     /// Whether the head of the final response is out.
@@ -424,7 +440,11 @@ impl ResponseEncoder {
             append_connection(self.option(keep_alive), headers, out);
         }
         self.keep_alive = keep_alive;
-        self.tunnel = tunnel;
+        self.follows = match framing {
+            _ if tunnel => Follows::Tunnel,
+            ResponseFraming::UntilClose => Follows::UntilClose,
+            _ => Follows::Framed,
+        };
         let (told, next) = body_after(framing, length);
         append_framing(told, out);
         Ok(next)
@@ -459,7 +479,7 @@ impl ResponseEncoder {
         }
         if switching {
             self.keep_alive = false;
-            self.tunnel = true;
+            self.follows = Follows::Tunnel;
             let named = ConnectionOptions::read(values(headers, Kind::Connection)).upgrade;
             append_connection((!named).then_some(&b"upgrade"[..]), headers, out);
         }

@@ -28,6 +28,9 @@ use crate::worker::Outcome;
 /// A body from this length on is not copied behind its head.
 const LARGE_BODY: usize = 16 * 1024;
 
+/// So much reaches the client without its leave: less than the initial window of ten segments (RFC 6928).
+const FIRST_FLIGHT: u64 = 8 * 1024;
+
 /// What the exchanges of one connection share, and all that an idle connection keeps.
 pub(crate) struct Link {
     pub(crate) stream: IoStream,
@@ -228,9 +231,19 @@ impl Http1Connection {
             Outcome::Idle
         } else if self.link().is_detached() {
             Outcome::Detached
+        } else if self.can_be_lost() {
+            Outcome::Deliver
         } else {
             Outcome::Close
         }
+    }
+
+    /// Whether a response that is complete can be lost to a byte that the client sends behind its request, which has the kernel reset
+    /// a closed connection (RFC 9112, section 9.6): what it has not delivered yet, and the only end of a body that ends with the
+    /// connection. A few packets leave at once; all that was written on the connection is counted, which is more than enough.
+    #[inline(never)]
+    fn can_be_lost(&self) -> bool {
+        self.encoder.borrow().is_until_close() || self.link().stream.total_written() > FIRST_FLIGHT
     }
 
     /// Whether what follows the head that was sent is no HTTP.
@@ -256,10 +269,11 @@ impl Http1Connection {
     }
 
     /// A body is announced. An answer that doesn't wait for it has the connection closed, and says so, if there is more of it
-    /// than is worth reading for nothing, or if the client waits for leave to send it and may not send it at all.
+    /// than is worth reading for nothing, or than may be read (`limit`), or if the client waits for leave to send it and may not send
+    /// it at all.
     #[cold]
-    pub(crate) fn expect_body(&self, expect_continue: bool, body: BodyLength) {
-        if expect_continue || matches!(body, BodyLength::Fixed(bytes) if bytes > SKIPPED_BODY) {
+    pub(crate) fn expect_body(&self, expect_continue: bool, body: BodyLength, limit: u64) {
+        if expect_continue || matches!(body, BodyLength::Fixed(bytes) if bytes > SKIPPED_BODY.min(limit)) {
             self.encoder.borrow_mut().close_if_unread();
         }
     }

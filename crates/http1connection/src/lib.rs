@@ -24,9 +24,13 @@
 //!
 //! # When the server closes
 //! The last answer is sent first. A peer that asked for the end itself and sends nothing more has all the time that the stream gives
-//! it ([`linger_timeout`](landspout_iostream::StreamOptions::linger_timeout)). Any other is cut off when it takes nothing of it for 30 seconds; and once it is sent, only the writing side ends:
-//! what comes is read and thrown away until the peer closes, for 30 seconds at most, 5 of silence. To close at once would
-//! reset the connection, and the peer could lose the answer (RFC 9112, section 9.6).
+//! it ([`linger_timeout`](landspout_iostream::StreamOptions::linger_timeout)). Any other is cut off when it takes nothing of it for
+//! 30 seconds.
+//!
+//! Then only the writing side ends, and what comes is read and thrown away until the peer closes, for 30 seconds at most, 5 of
+//! silence. To close at once would reset the connection if another byte came, be it an empty line, and the peer could lose the
+//! answer (RFC 9112, section 9.6). One that asked for the end, and got no more than 8 KiB with a length, is closed at once all the
+//! same: what it got is out of the kernel's hands.
 //!
 //! # On the client's side
 //! The delegate is a server's with another start line: `HttpMessageDelegate<ResponseStartLine>`. Reading a response doesn't wait for the

@@ -109,7 +109,8 @@ where
                     exchange = desk.begin(decoder, began.take().unwrap_or_else(|| link.stream.now()));
                     delegate = core.delegate.start_request(link.id, exchange.clone());
                     if decoder.body() != BodyLength::None {
-                        exchange.expect_body(decoder.expect_continue(), decoder.body());
+                        let limit = core.limits.max_body_size;
+                        exchange.expect_body(decoder.expect_continue(), decoder.body(), limit);
                     }
                     watch(link, &exchange, delegate.headers_received(decoder.start_line(), decoder.headers()))
                 };
@@ -149,7 +150,8 @@ where
         if outcome != Outcome::Idle {
             // Unless the client asked for the end, it may be sending more; some do although they asked.
             let more = decoder.head().keep_alive || link.stream.with_buffered(|unread| !unread.is_empty());
-            return if outcome == Outcome::Close && more { Outcome::Linger } else { outcome };
+            let answered = matches!(outcome, Outcome::Close | Outcome::Deliver);
+            return if answered && more { Outcome::Linger } else { outcome };
         }
         if !decoder.start_next() {
             return Outcome::Close;
@@ -374,7 +376,8 @@ where
         if !self.exchange.keep_alive() {
             return false;
         }
-        self.link.deadline_in(Some(LINGER));
+        // No longer than for one that somebody wants.
+        self.link.deadline_in(Some(self.core.params.body_timeout.map_or(LINGER, |timeout| timeout.min(LINGER))));
         let mut skipped = 0;
         while skipped <= SKIPPED_BODY {
             match decode(self.link, decoder) {

@@ -224,9 +224,18 @@ enum Phase<F> {
     /// The last answer is on its way; then the connection ends.
     Ending,
     /// Likewise, but only the writing side ends then. `unsent` bytes were left when this was last looked at.
-    Flushing { unsent: usize },
+    Flushing { unsent: usize, limit: FlushLimit },
     /// Reading what the peer still sends, so that its kernel doesn't throw our answer away (RFC 9112, section 9.6).
     Lingering { until: Instant },
+}
+
+/// How long the last answer may take without progress.
+#[derive(Clone, Copy)]
+enum FlushLimit {
+    /// As long as the goodbye behind it.
+    Linger,
+    /// As long as any stream has to send its last bytes.
+    Stream,
 }
 
 impl<D, F, M> Serving<D, F, M>
@@ -270,15 +279,23 @@ where
         self.link.deadline.set(self.link.deadline.get().map_or(end, |deadline| deadline.min(end)));
     }
 
-    fn flush_and_linger(&mut self) {
-        self.link.deadline_in(Some(LINGER));
-        self.phase = Phase::Flushing { unsent: usize::MAX };
+    fn flush_and_linger(&mut self, limit: FlushLimit) {
+        self.flush_on(usize::MAX, limit);
+    }
+
+    fn flush_on(&mut self, unsent: usize, limit: FlushLimit) {
+        self.link.deadline.clear();
+        self.link.deadline_in(match limit {
+            FlushLimit::Linger => Some(LINGER),
+            FlushLimit::Stream => self.link.stream.options().linger_timeout,
+        });
+        self.phase = Phase::Flushing { unsent, limit };
     }
 
     /// Sends the last answer, and reads meanwhile: a peer that sends everything before it reads would wait for us as we for
     /// it. Ready when it is sent and the writing side ended (true), or will never be.
     #[inline(never)]
-    fn poll_last_answer(&mut self, unsent: usize, cx: &mut Context<'_>) -> Poll<bool> {
+    fn poll_last_answer(&mut self, unsent: usize, limit: FlushLimit, cx: &mut Context<'_>) -> Poll<bool> {
         let stream = &self.link.stream;
         if let Poll::Ready(sent) = stream.poll_flush(cx) {
             return Poll::Ready(sent.is_ok() && stream.shutdown_write_now().is_ok());
@@ -288,8 +305,7 @@ where
         }
         let left = stream.pending_write();
         if left < unsent {
-            self.link.deadline_in(Some(LINGER));
-            self.phase = Phase::Flushing { unsent: left };
+            self.flush_on(left, limit);
         }
         self.link.deadline.poll_expired(cx).map(|()| false)
     }
@@ -346,9 +362,9 @@ where
                     }
                 },
                 Phase::Ending => return this.link.stream.poll_flush(cx).map(|_| ()),
-                Phase::Flushing { unsent } => {
-                    let unsent = *unsent;
-                    match this.poll_last_answer(unsent, cx) {
+                Phase::Flushing { unsent, limit } => {
+                    let (unsent, limit) = (*unsent, *limit);
+                    match this.poll_last_answer(unsent, limit, cx) {
                         Poll::Pending => return Poll::Pending,
                         Poll::Ready(true) => {
                             this.link.stage.set(Stage::Answered);
@@ -371,7 +387,7 @@ where
             }
             match outcome {
                 // It drains, and the answer that has just left didn't say that it was the last.
-                Outcome::Idle if this.link.requests_left.get() == 0 => this.flush_and_linger(),
+                Outcome::Idle if this.link.requests_left.get() == 0 => this.flush_and_linger(FlushLimit::Linger),
                 // The worker has asked the stream for more, for this task.
                 Outcome::Idle => {
                     this.wait_for_request();
@@ -383,7 +399,8 @@ where
                     this.link.stream.close_when_flushed();
                     this.phase = Phase::Ending;
                 }
-                Outcome::Linger => this.flush_and_linger(),
+                Outcome::Linger => this.flush_and_linger(FlushLimit::Linger),
+                Outcome::Deliver => this.flush_and_linger(FlushLimit::Stream),
                 Outcome::Cut => {
                     this.link.stream.close();
                     return Poll::Ready(());

@@ -34,6 +34,8 @@ pub(crate) enum Outcome {
     Close,
     /// To be closed likewise, but the peer may still be sending: read on for a while, or it loses the answer to a reset.
     Linger,
+    /// Likewise, and the peer has time to take the answer, as it has for any other.
+    Deliver,
     /// Closed already, or not worth another byte.
     Cut,
     /// Not to be touched: the stream is the application's.

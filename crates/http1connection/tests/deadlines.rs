@@ -383,6 +383,24 @@ fn the_rest_of_an_answered_body_is_not_awaited_forever() {
     });
 }
 
+/// Nor for longer than for one that somebody wants.
+#[test]
+fn the_rest_of_an_answered_body_has_no_more_time_than_any_body() {
+    run_jumping(async |_| {
+        let recorder = Recorder::new(async |connection: Connection, call| match call {
+            Call::Headers(..) => ok(&connection, "enough"),
+            _ => done(),
+        });
+        let params = Http1ConnectionParameters { body_timeout: Some(Duration::from_secs(2)), ..Default::default() };
+        let (client, _) = connect_pair(&Http1Service::new(recorder, params));
+        client.send([POST_3, "a"].concat());
+        assert_eq!(client.response().await.text(), "enough");
+        let watch = Watch::start();
+        client.end().await;
+        assert_eq!(watch.passed(), 2_000);
+    });
+}
+
 /// The connection lingers while the peer sends, 30 seconds at most, 5 seconds of silence at most.
 #[test]
 fn lingering_ends() {

@@ -464,6 +464,27 @@ fn an_answer_before_the_body_says_what_becomes_of_the_connection() {
     });
 }
 
+/// Likewise of one that is larger than the server reads of any, however little it is.
+#[test]
+fn an_answer_before_a_body_beyond_the_limit_says_that_the_connection_ends() {
+    run(async {
+        for (length, closes) in [(1000, false), (1001, true)] {
+            let recorder = failing("headers", |connection| ok(&connection, "early"));
+            let mut params = Http1ConnectionParameters::default();
+            params.limits.max_body_size = 1000;
+            let (client, _) = connect(&Http1Service::new(recorder, params));
+            client.send(format!("POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"));
+            assert_eq!(client.response().await.field("connection"), closes.then_some("close"), "{length}");
+            client.send("x".repeat(length));
+            if closes {
+                client.end().await;
+            } else {
+                assert_eq!(client.get("/next").await.text(), "early");
+            }
+        }
+    });
+}
+
 #[test]
 fn an_answer_within_the_body() {
     run(async {

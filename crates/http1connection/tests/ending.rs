@@ -5,6 +5,7 @@ mod common;
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::rc::Rc;
+use std::time::Duration;
 
 use common::recorder::{Connection, begin, ok};
 use common::*;
@@ -13,7 +14,7 @@ use landspout_httputil::{
     BoxError, HttpHeaders, HttpMessageDelegate, HttpOutputError, HttpServerConnectionDelegate, RequestStartLine,
     ServerConnectionId,
 };
-use landspout_ioloop::IoLoop;
+use landspout_ioloop::{IoLoop, ManualClock};
 use landspout_iostream::{IoStream, StreamOptions};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -242,6 +243,77 @@ fn a_client_that_sends_on_reads_its_large_answer() {
         assert!(read > 16 << 20, "{read}");
         until(|| connection.closed()).await;
     });
+}
+
+/// A large last answer is not lost to bytes that the client sends behind its request: an empty line as old clients do, or whatever.
+/// They come late, when the server isn't reading any more; a close over them would be a reset, which takes back what the kernel
+/// has not delivered yet (RFC 9112, section 9.6).
+#[test]
+fn a_large_answer_survives_what_comes_behind_its_request() {
+    for (request, late) in
+        [("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "x"), ("GET /large HTTP/1.0\r\n\r\n", "\r\n")]
+    {
+        run(async move {
+            let recorder = app();
+            let trace = recorder.trace.clone();
+            let (client, connection) = connect(&service(recorder));
+            client.send(request);
+            until(|| trace.has("drop")).await;
+            client.send(late);
+            assert!(client.rest().await.len() > 16 << 20, "{request:?}");
+            until(|| connection.closed()).await;
+        });
+    }
+}
+
+/// Nor is the end of an answer that has no other end than the connection's, however short it is: cut by a reset it would count as
+/// incomplete.
+#[test]
+fn an_answer_that_ends_with_the_connection_ends_cleanly() {
+    run(async {
+        let ready = Rc::new(Cell::new(false));
+        let recorder = Recorder::new({
+            let ready = ready.clone();
+            move |connection: Connection, call| {
+                let ready = ready.clone();
+                async move {
+                    let Call::Finish(_) = call else { return done() };
+                    begin(&connection)?;
+                    until(|| ready.get()).await;
+                    connection.write(b"that's all")?;
+                    Ok(connection.finish()?)
+                }
+            }
+        });
+        let (client, connection) = connect_pair(&service(recorder));
+        client.send("GET / HTTP/1.0\r\n\r\n");
+        client.head().await;
+        client.send("\r\n");
+        turns(2).await;
+        ready.set(true);
+        assert_eq!(client.rest().await, b"that's all");
+        drop(client);
+        until(|| connection.closed()).await;
+    });
+}
+
+/// A client that pauses while it reads a last answer has the time that any stream has to send its last bytes.
+#[test]
+fn a_pause_within_a_last_answer_is_no_end() {
+    let clock = ManualClock::new();
+    IoLoop::with_clock(clock.clone())
+        .run_sync(async move {
+            let recorder = app();
+            let trace = recorder.trace.clone();
+            let (client, _connection) = connect_pair(&service(recorder));
+            client.send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            until(|| trace.has("drop")).await;
+            clock.advance(Duration::from_secs(59));
+            turns(20).await;
+            assert!(client.rest().await.len() > 16 << 20);
+            until(|| trace.has("close")).await;
+        })
+        .unwrap();
 }
 
 /// A last answer that the client doesn't take is still a connection: it can be closed, and ends by `on_close` only then.

@@ -587,6 +587,12 @@ impl IoStream {
         self.inner.unsent()
     }
 
+    /// How many bytes were written so far, sent or not. A write that was refused doesn't count.
+    #[doc(alias = "_total_write_index")]
+    pub fn total_written(&self) -> u64 {
+        self.inner.total_written()
+    }
+
     /// Ready once everything written so far was handed to the kernel.
     ///
     /// # Errors

@@ -29,6 +29,19 @@ over_each_transport! {
     the_limit_counts_what_the_kernel_does_not_take,
     writes_on_a_closed_stream_fail_at_the_call,
     sent_bytes_stay_sent,
+    total_written_counts_sent_or_not,
+}
+
+async fn total_written_counts_sent_or_not(over: Over) {
+    let (from, to) = over.pair_with(StreamOptions::new().max_write_buffer_size(1000), StreamOptions::new()).await;
+    assert_eq!(from.total_written(), 0);
+    from.write(b"abc").unwrap();
+    assert_eq!((from.total_written(), from.pending_write()), (3, 3));
+    from.write(b"defg").unwrap().await.unwrap();
+    assert_eq!((from.total_written(), from.pending_write()), (7, 0));
+    assert!(from.write(&[0; 1001]).is_err());
+    assert_eq!(from.total_written(), 7);
+    assert_eq!(to.read_bytes(7).await.unwrap(), "abcdefg");
 }
 
 /// Tornado: TestReadWriteMixin.test_write_zero_bytes.

@@ -121,6 +121,11 @@ impl Inner {
         }
     }
 
+    pub(crate) fn total_written(&self) -> u64 {
+        let state = self.state.borrow();
+        state.flushed + state.unsent() as u64
+    }
+
     /// Hands to the kernel what it takes.
     pub(crate) fn flush_now(self: &Rc<Self>) -> Result<(), StreamError> {
         let flushed = {
