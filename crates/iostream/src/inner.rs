@@ -13,7 +13,7 @@ use landspout_ioloop::{EventTarget, IoLoop, LoopError, Ready, Registration};
 
 use crate::buffer::Buffer;
 use crate::error::{CloseCause, StreamError, Whole};
-use crate::stream::StreamOptions;
+use crate::options::StreamOptions;
 use crate::transport::Transport;
 
 mod patience;

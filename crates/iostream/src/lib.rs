@@ -89,6 +89,7 @@ mod async_io;
 mod buffer;
 mod error;
 mod inner;
+mod options;
 mod read;
 #[cfg(feature = "regex")]
 mod read_regex;
@@ -98,10 +99,11 @@ mod transports;
 mod write;
 
 pub use error::{CloseCause, StreamError};
+pub use options::StreamOptions;
 pub use read::ReadTarget;
 #[cfg(feature = "regex")]
 pub use read_regex::{Regex, RegexError};
-pub use stream::{IoStream, StreamOptions, WeakIoStream};
+pub use stream::{IoStream, WeakIoStream};
 pub use transport::{Raiser, Transport};
 #[cfg(feature = "tls")]
 pub use transports::tls::{InvalidServerName, Tls, TlsFailure, TlsInfo};
