@@ -51,7 +51,12 @@ pub(crate) fn install_missing(programs: &[(&str, &[&str])]) -> Result<(), String
     if missing.is_empty() {
         return Ok(());
     }
-    succeed(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends"]).args(&missing))
+    // A machine on which nothing was installed yet doesn't know of any package; one that can't ask for news may know them still.
+    let apt = |words: &[&str]| succeed(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(words));
+    if let Err(problem) = apt(&["update", "--quiet"]) {
+        println!("interop: apt-get update: {problem}");
+    }
+    apt(&[&["install", "--yes", "--no-install-recommends"], &missing[..]].concat())
         .map_err(|problem| format!("{problem}; please install {}", missing.join(", ")))
 }
 
