@@ -112,9 +112,7 @@ fn read_fields(
     }
     let mut framing = RequestFraming::silent(to);
     if !seen.is_silent() {
-        let field =
-            |n| index.field(n).map_or((&input[..0], &input[..0]), |(name, value)| (&input[name], &input[value]));
-        framing = seen.conclude(method, to, index.len(), field).ok()?;
+        framing = seen.conclude(method, to, index, input).ok()?;
     }
     framing.keep_alive &= !seen.closes;
     Some((at, framing))

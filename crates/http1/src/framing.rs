@@ -3,7 +3,7 @@
 //! Rules: each stands beside the section that asks for it. Where RFC 9110 and RFC 9112 leave a choice, the stricter one is
 //! taken: two readers that disagree about where a message ends are what request smuggling is made of.
 
-use landspout_httputil::{Method, StatusCode, Version, is_token, is_valid_host, trim_ows};
+use landspout_httputil::{HeaderIndex, Method, StatusCode, Version, is_token, is_valid_host, trim_ows};
 
 use crate::error::{DecodeError, shortened};
 
@@ -172,17 +172,16 @@ impl FramingFields {
         }
     }
 
-    /// The decisions about message and connection. `field` gives a field by its number, of which there are `count`.
-    #[inline(never)]
-    pub(crate) fn conclude<'a>(
+    /// The decisions about message and connection. These are the fields of `head`.
+    pub(crate) fn conclude(
         &self,
         method: &[u8],
         to: ResponseTo,
-        count: usize,
-        field: impl Fn(usize) -> (&'a [u8], &'a [u8]),
+        fields: &HeaderIndex<'_>,
+        head: &[u8],
     ) -> Result<RequestFraming, DecodeError> {
         let http11 = to.http11;
-        let values = |wanted| self.values(wanted, count, &field);
+        let values = |wanted| self.values(wanted, fields, head);
         let body = self.told_length(http11, values)?;
         let has_body = !matches!(body, BodyLength::None | BodyLength::Fixed(0));
         // RFC 9110, sections 9.3.6 and 9.3.8.
@@ -210,19 +209,18 @@ impl FramingFields {
 /// For messages of both directions.
 impl FramingFields {
     /// The values of a field. One that occurs once is found by its number; only repeated ones cost another walk.
-    fn values<'a>(
-        &self,
-        wanted: Kind,
-        count: usize,
-        field: &impl Fn(usize) -> (&'a [u8], &'a [u8]),
-    ) -> impl Iterator<Item = &'a [u8]> {
+    fn values<'a>(&self, wanted: Kind, fields: &HeaderIndex<'_>, head: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let first = usize::from(self.first[wanted as usize]);
         let end = match () {
             () if !self.has(wanted) => first,
             () if self.repeated & 1 << wanted as u8 == 0 => first + 1,
-            () => count,
+            () => fields.len(),
         };
-        (first..end).map(field).filter(move |(name, _)| kind(name) == wanted).map(|(_, value)| value)
+        let of_that_kind = move |n| {
+            let (name, value) = fields.field(n)?;
+            (kind(head.get(name)?) == wanted).then(|| head.get(value)).flatten()
+        };
+        (first..end).filter_map(of_that_kind)
     }
 
     /// How long the body is by what the fields say.
@@ -519,19 +517,19 @@ pub(crate) struct ResponseSays {
 }
 
 impl FramingFields {
-    /// The decisions about a response to `to`, which offered to switch protocols or didn't (RFC 9112, section 6.3). `field`
-    /// gives a field by its number, of which there are `count`.
+    /// The decisions about a response to `to`, which offered to switch protocols or didn't (RFC 9112, section 6.3). These are the
+    /// fields of `head`.
     ///
     /// The fields are checked also where no body follows, as in answer to HEAD: what they say there somebody believes.
-    pub(crate) fn conclude_response<'a>(
+    pub(crate) fn conclude_response(
         &self,
         to: ResponseTo,
         upgrade_offered: bool,
         status: StatusCode,
-        count: usize,
-        field: impl Fn(usize) -> (&'a [u8], &'a [u8]),
+        fields: &HeaderIndex<'_>,
+        head: &[u8],
     ) -> Result<ResponseSays, DecodeError> {
-        let values = |wanted| self.values(wanted, count, &field);
+        let values = |wanted| self.values(wanted, fields, head);
         let framing = to.framing(status, None);
         if framing == ResponseFraming::Forbidden && to.method == MethodKind::Connect && status.is_success() {
             // RFC 9110, section 9.3.6: a tunnel, and whatever the fields say about a length means nothing.

@@ -58,7 +58,7 @@ fn store_request(
     let method = line.method(head);
     let host = || fields[seen.first(Kind::Host)].value;
     seen.check_host(line.http11, host)?;
-    let framing = seen.conclude(method, line.response_to(head), fields.len(), |n| bytes_of(&fields[n]))?;
+    let framing = seen.conclude(method, line.response_to(head), &index, head)?;
     index.set_request_line(line.to_method(head), line.target(), line.version());
     if let (Some(authority), false) = (authority, seen.has(Kind::Host)) {
         // HTTP/1.0 without `Host`: the target has one all the same. It was checked, so this can't fail.
@@ -88,7 +88,7 @@ pub(crate) fn parse_scanned_response(
         index.push(range_in(head, field.name.as_bytes()), range_in(head, field.value));
     }
     let to = ResponseTo { method, http11: line.http11 };
-    let says = seen.conclude_response(to, upgrade_offered, line.code, fields.len(), |n| bytes_of(&fields[n]))?;
+    let says = seen.conclude_response(to, upgrade_offered, line.code, &index, head)?;
     Ok((line.to_start_line(), says))
 }
 
@@ -132,10 +132,6 @@ impl<'i> Room<'i> {
             _ => Err(DecodeError::FieldName(shortened(section))),
         }
     }
-}
-
-fn bytes_of<'i>(field: &Header<'i>) -> (&'i [u8], &'i [u8]) {
-    (field.name.as_bytes(), field.value)
 }
 
 /// Where `part`, a slice of `whole`, lies in it.

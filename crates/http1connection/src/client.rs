@@ -23,7 +23,7 @@ use landspout_iostream::IoStream;
 use crate::error::ResponseError;
 use crate::pace::{Late, Pace};
 use crate::params::Http1ConnectionParameters;
-use crate::pump::{CHUNK_OVERHEAD, Filled, fill, output_error, step, write_piece, write_shared_piece};
+use crate::pump::{CHUNK_OVERHEAD, Filled, Piece, fill, output_error, step, write_piece};
 
 /// A client's side of an HTTP/1 connection: Tornado's `HTTP1Connection(stream, is_client=True)`.
 ///
@@ -166,8 +166,7 @@ impl Http1ClientConnection {
     /// [`HttpOutputError`]; nothing of the piece is queued then. [`Closed`](HttpOutputError::Closed) once a response was read
     /// that came before the request was finished.
     pub fn write(&self, chunk: &[u8]) -> Result<(), HttpOutputError> {
-        self.shared.check_open()?;
-        write_piece(&self.shared.stream, chunk, |chunk| self.shared.encoder.borrow_mut().data(chunk))
+        self.shared.write_piece(Piece::Borrowed(chunk))
     }
 
     /// As [`write`](Self::write), for a piece that needn't be copied: a large one is kept and sent from where it is, several of
@@ -176,8 +175,7 @@ impl Http1ClientConnection {
     /// # Errors
     /// As [`write`](Self::write).
     pub fn write_bytes(&self, chunk: impl Into<Bytes>) -> Result<(), HttpOutputError> {
-        self.shared.check_open()?;
-        write_shared_piece(&self.shared.stream, &chunk.into(), |chunk| self.shared.encoder.borrow_mut().data(chunk))
+        self.shared.write_piece(Piece::Shared(&chunk.into()))
     }
 
     /// The request is complete.
@@ -394,6 +392,11 @@ impl Shared {
         if let Some(at) = timeout.and_then(|timeout| self.stream.now().checked_add(timeout)) {
             self.deadline.set(at);
         }
+    }
+
+    fn write_piece(&self, piece: Piece<'_>) -> Result<(), HttpOutputError> {
+        self.check_open()?;
+        write_piece(&self.stream, piece, |chunk| self.encoder.borrow_mut().data(chunk))
     }
 
     fn give_up(&self) {

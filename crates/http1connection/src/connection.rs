@@ -19,7 +19,7 @@ use landspout_httputil::{
 use landspout_ioloop::{Deadline, panic_message};
 use landspout_iostream::IoStream;
 
-use crate::pump::{CHUNK_OVERHEAD, output_error, write_piece, write_shared_piece};
+use crate::pump::{CHUNK_OVERHEAD, Piece, output_error, write_piece};
 use crate::refusal::Refusal;
 use crate::rendered::{HttpDate, Rendered};
 use crate::serve::SKIPPED_BODY;
@@ -350,6 +350,10 @@ impl Http1Connection {
         }
     }
 
+    fn write_piece(&self, piece: Piece<'_>) -> Result<(), HttpOutputError> {
+        write_piece(&self.link().stream, piece, |chunk| self.encoder.borrow_mut().data(chunk))
+    }
+
     /// A response whose head isn't kept.
     #[inline(never)]
     fn compose_response(
@@ -430,11 +434,11 @@ impl HttpConnection for Http1Connection {
     }
 
     fn write(&self, chunk: &[u8]) -> Result<(), HttpOutputError> {
-        write_piece(&self.link().stream, chunk, |chunk| self.encoder.borrow_mut().data(chunk))
+        self.write_piece(Piece::Borrowed(chunk))
     }
 
     fn write_bytes(&self, chunk: Bytes) -> Result<(), HttpOutputError> {
-        write_shared_piece(&self.link().stream, &chunk, |chunk| self.encoder.borrow_mut().data(chunk))
+        self.write_piece(Piece::Shared(&chunk))
     }
 
     fn finish(&self) -> Result<(), HttpOutputError> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use landspout_http1::{DecodeError, Decoded, Event, Framed};
 use landspout_httputil::HttpOutputError;
 use landspout_ioloop::Deadline;
-use landspout_iostream::{IoStream, StreamError, Written};
+use landspout_iostream::{IoStream, StreamError};
 
 /// The head of a chunk and its end: what framing adds to a piece of a body at most.
 pub(crate) const CHUNK_OVERHEAD: usize = 32;
@@ -51,31 +51,24 @@ pub(crate) async fn fill(stream: &IoStream, deadline: &Deadline) -> Filled {
     .await
 }
 
+/// A piece of a body on its way out.
+#[derive(Clone, Copy)]
+pub(crate) enum Piece<'a> {
+    Borrowed(&'a [u8]),
+    /// It needn't be copied.
+    Shared(&'a Bytes),
+}
+
 /// Frames one piece of a body and hands it to the stream, all or nothing.
 pub(crate) fn write_piece<'a>(
     stream: &IoStream,
-    chunk: &'a [u8],
+    piece: Piece<'a>,
     frame: impl FnOnce(&'a [u8]) -> Result<Framed<'a>, HttpOutputError>,
 ) -> Result<(), HttpOutputError> {
-    write_framed(stream, chunk, frame, || stream.write(chunk))
-}
-
-/// As [`write_piece`], for a piece that needn't be copied.
-pub(crate) fn write_shared_piece(
-    stream: &IoStream,
-    chunk: &Bytes,
-    frame: impl for<'a> FnOnce(&'a [u8]) -> Result<Framed<'a>, HttpOutputError>,
-) -> Result<(), HttpOutputError> {
-    write_framed(stream, chunk, frame, || stream.write_bytes(chunk.clone()))
-}
-
-/// `write` is for a large chunk, behind its framing.
-fn write_framed<'a>(
-    stream: &IoStream,
-    chunk: &'a [u8],
-    frame: impl FnOnce(&'a [u8]) -> Result<Framed<'a>, HttpOutputError>,
-    write: impl FnOnce() -> Result<Written, StreamError>,
-) -> Result<(), HttpOutputError> {
+    let chunk = match piece {
+        Piece::Borrowed(chunk) => chunk,
+        Piece::Shared(chunk) => chunk,
+    };
     // The stream is asked for room for all of it before the encoder counts anything.
     let expected = chunk.len() + CHUNK_OVERHEAD;
     if chunk.len() < LARGE_PIECE {
@@ -88,7 +81,12 @@ fn write_framed<'a>(
     if framed.is_empty() {
         return Ok(());
     }
-    write().map_err(output_error)?;
+    // Behind its framing.
+    let written = match piece {
+        Piece::Borrowed(chunk) => stream.write(chunk),
+        Piece::Shared(chunk) => stream.write_bytes(chunk.clone()),
+    };
+    written.map_err(output_error)?;
     if framed.suffix().is_empty() {
         return Ok(());
     }
