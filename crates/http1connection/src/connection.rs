@@ -511,6 +511,10 @@ impl HttpConnection for Http1Connection {
         } else {
             self.listened.set(true);
             drop(self.close_callback.replace(callback));
+            if stream.peer_has_closed() {
+                // The pump has seen that, and waits for something else.
+                stream.wake_reader();
+            }
         }
     }
 

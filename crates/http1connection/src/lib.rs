@@ -29,8 +29,8 @@
 //!
 //! Then only the writing side ends, and what comes is read and thrown away until the peer closes, for 30 seconds at most, 5 of
 //! silence. To close at once would reset the connection if another byte came, be it an empty line, and the peer could lose the
-//! answer (RFC 9112, section 9.6). One that asked for the end, and got no more than 8 KiB with a length, is closed at once all the
-//! same: what it got is out of the kernel's hands.
+//! answer (RFC 9112, section 9.6). One that asked for the end, and got no more than 8 KiB on the whole connection, with a length, is
+//! closed at once all the same: that is out of the kernel's hands.
 //!
 //! # On the client's side
 //! The delegate is a server's with another start line: `HttpMessageDelegate<ResponseStartLine>`. Reading a response doesn't wait for the

@@ -80,7 +80,8 @@ where
                     // Nothing of the next request is here: a look whether it has come meanwhile, and the connection is idle.
                     match poll_fn(|cx| Poll::Ready(link.stream.poll_fill(cx))).await {
                         Poll::Ready(Ok(())) => continue,
-                        Poll::Ready(Err(_)) => return Outcome::Cut,
+                        // What was answered before is still to be sent.
+                        Poll::Ready(Err(_)) => return Outcome::Close,
                         Poll::Pending => {}
                     }
                     link.empty_line.set(decoder.empty_line_skipped());
@@ -109,7 +110,7 @@ where
                     exchange = desk.begin(decoder, began.take().unwrap_or_else(|| link.stream.now()));
                     delegate = core.delegate.start_request(link.id, exchange.clone());
                     if decoder.body() != BodyLength::None {
-                        let limit = core.limits.max_body_size;
+                        let limit = exchange.max_body_size.get().unwrap_or(core.limits.max_body_size);
                         exchange.expect_body(decoder.expect_continue(), decoder.body(), limit);
                     }
                     watch(link, &exchange, delegate.headers_received(decoder.start_line(), decoder.headers()))
@@ -187,7 +188,7 @@ fn head_began<D>(core: &Core<D>, link: &Link) {
 async fn more_of_head<D>(core: &Core<D>, link: &Link) -> Result<(), Outcome> {
     match fill(&link.stream, &link.deadline).await {
         Filled::More | Filled::Nothing => Ok(()),
-        Filled::End => Err(Outcome::Cut),
+        Filled::End => Err(Outcome::Close),
         Filled::TooLate => {
             tracing::info!("{} from {}", Refusal::HeadTimeout, link.context);
             Err(answer_unread(core, link, &Refusal::HeadTimeout))
@@ -376,7 +377,7 @@ where
         if !self.exchange.keep_alive() {
             return false;
         }
-        // No longer than for one that somebody wants.
+        // No longer than the server waits for any.
         self.link.deadline_in(Some(self.core.params.body_timeout.map_or(LINGER, |timeout| timeout.min(LINGER))));
         let mut skipped = 0;
         while skipped <= SKIPPED_BODY {

@@ -261,7 +261,8 @@ where
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         match self.link.stream.poll_fill(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(None),
-            Poll::Ready(Err(_)) => Poll::Ready(Some(Outcome::Cut)),
+            // What it was answered before may not be sent yet.
+            Poll::Ready(Err(_)) => Poll::Ready(Some(Outcome::Close)),
             Poll::Pending => {
                 if self.link.requests_left.get() == 0 {
                     self.hurry();
@@ -297,6 +298,10 @@ where
     #[inline(never)]
     fn poll_last_answer(&mut self, unsent: usize, limit: FlushLimit, cx: &mut Context<'_>) -> Poll<bool> {
         let stream = &self.link.stream;
+        if self.link.deadline.poll_expired(cx).is_ready() {
+            // A peer that reads slowly may have made room that the kernel didn't tell of. An error shows itself below.
+            let _ = stream.try_flush();
+        }
         if let Poll::Ready(sent) = stream.poll_flush(cx) {
             return Poll::Ready(sent.is_ok() && stream.shutdown_write_now().is_ok());
         }

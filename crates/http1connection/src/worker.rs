@@ -34,7 +34,7 @@ pub(crate) enum Outcome {
     Close,
     /// To be closed likewise, but the peer may still be sending: read on for a while, or it loses the answer to a reset.
     Linger,
-    /// Likewise, and the peer has time to take the answer, as it has for any other.
+    /// Likewise, and the peer has as much time to take the answer as for `Close`.
     Deliver,
     /// Closed already, or not worth another byte.
     Cut,

@@ -428,7 +428,34 @@ fn lingering_ends() {
     }
 }
 
-/// The application keeps a handle for good: the connection's end is not its business.
+/// A client that takes little, and slowly, takes it: that the kernel tells of room only when there is much of it is not its fault.
+#[test]
+fn a_last_answer_that_is_read_slowly_is_not_given_up() {
+    for (no_keep_alive, option) in [(true, "keep-alive"), (false, "close")] {
+        run_jumping(async move |_| {
+            let recorder = Recorder::new(async |connection: Connection, call| match call {
+                Call::Finish(_) => ok(&connection, "x".repeat(10_000_000)),
+                _ => done(),
+            });
+            let params = Http1ConnectionParameters { no_keep_alive, ..Default::default() };
+            let (mut client, server) = UnixStream::pair().unwrap();
+            client.set_nonblocking(true).unwrap();
+            let server = IoStream::from_unix(server, StreamOptions::new()).unwrap();
+            let service = Http1Service::new(recorder, params);
+            let connection = Http1ServerConnection::start_serving(server, context(), &service);
+            client.write_all(format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: {option}\r\n\r\n").as_bytes()).unwrap();
+            let watch = Watch::start();
+            // So much that the kernel has room for more before the time is over, and so little that it doesn't tell.
+            let mut piece = [0; 4096];
+            while watch.passed() < 600_000 {
+                sleep(Duration::from_secs(1)).await;
+                assert!(!connection.closed(), "cut after {} ms", watch.passed());
+                client.read_exact(&mut piece).unwrap();
+            }
+        });
+    }
+}
+
 /// Bytes from a client that doesn't take its last answer give it no more time.
 #[test]
 fn a_last_answer_that_is_not_read_is_given_up_although_the_client_sends_on() {
@@ -449,6 +476,7 @@ fn a_last_answer_that_is_not_read_is_given_up_although_the_client_sends_on() {
     });
 }
 
+/// The application keeps a handle for good: the connection's end is not its business.
 #[test]
 fn a_kept_handle_does_not_keep_the_socket() {
     run_jumping(async |_| {

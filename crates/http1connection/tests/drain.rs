@@ -101,7 +101,7 @@ fn an_idle_connection_is_closed_at_once() {
 
 /// The request is in the kernel's buffer when the server begins to drain, unread.
 #[test]
-fn a_request_that_came_in_time_isserved() {
+fn a_request_that_came_in_time_is_served() {
     run(async {
         for used_before in [false, true] {
             let (client, connection) = connect(&service(Recorder::answering()));
@@ -161,7 +161,7 @@ fn a_request_under_way_is_answered_as_the_last() {
 
 /// Within a head and within a body: it is served to its end.
 #[test]
-fn a_request_that_is_still_coming_isserved() {
+fn a_request_that_is_still_coming_is_served() {
     let post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
     for cut in [1, 20, post.len() - 7, post.len() - 5, post.len() - 1] {
         run(async move {

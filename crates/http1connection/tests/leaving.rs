@@ -69,6 +69,64 @@ fn a_half_closed_client_gets_its_answer() {
     });
 }
 
+/// Not only as much as the kernel takes at once, and not only where so much is unsent that the connection waits before it looks for
+/// another request.
+#[test]
+fn a_half_closed_client_gets_all_of_its_answer() {
+    for connect in [connect, connect_pair] {
+        for (size, at_once) in (1..=24).flat_map(|n| [false, true].map(|at_once| (n * 24 * 1024, at_once))) {
+            run(async move {
+                let recorder = Recorder::new(move |connection: Connection, call| async move {
+                    if let Call::Finish(_) = call { ok(&connection, vec![b'x'; size]) } else { done() }
+                });
+                let trace = recorder.trace.clone();
+                let (client, connection) = connect(&service(recorder));
+                client.send(GET);
+                if !at_once {
+                    turns(20).await;
+                }
+                client.end_sending();
+                turns(20).await;
+                let all = client.rest().await;
+                assert!(all.len() > size, "{} of {size}", all.len());
+                until(|| trace.has("close")).await;
+                assert!(connection.closed());
+            });
+        }
+    }
+}
+
+/// Who asks only then whether the client is still there learns it, too.
+#[test]
+fn a_close_callback_that_comes_late_is_called() {
+    run(async {
+        let kept: Rc<RefCell<Option<Connection>>> = Rc::default();
+        let recorder = Recorder::new({
+            let kept = kept.clone();
+            move |connection: Connection, call| {
+                if let Call::Finish(_) = call {
+                    kept.replace(Some(connection));
+                }
+                async { done() }
+            }
+        });
+        let trace = recorder.trace.clone();
+        let (client, connection) = connect(&service(recorder));
+        client.send(GET);
+        until(|| trace.has("drop")).await;
+        client.end_sending();
+        turns(20).await;
+        let exchange = kept.borrow_mut().take().unwrap();
+        exchange.set_close_callback(trace.callback("close callback"));
+        until(|| trace.has("close callback")).await;
+        assert!(!connection.closed());
+        ok(&exchange, "answer").unwrap();
+        assert_eq!(client.response().await.brief(), (200, "answer"));
+        client.end().await;
+        assert_eq!(trace.count("close callback"), 1);
+    });
+}
+
 #[test]
 fn a_client_that_half_closed_before_it_was_served_gets_all_its_answers() {
     run(async {

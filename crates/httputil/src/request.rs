@@ -1,7 +1,7 @@
 //! `HttpServerRequest`: one request as a handler sees it (Tornado's `HTTPServerRequest`).
 //!
-//! Rules: a request is one pointer, so that handing it on costs nothing; making one allocates nothing, since it gets the memory of one
-//! that is gone; what has to be parsed (arguments, forms, cookies) is parsed when it is first asked for and kept; a malformed form
+//! Rules: a request is one pointer, so that handing it on costs nothing; one at a time allocates nothing, since it gets the memory of
+//! the one before; what has to be parsed (arguments, forms, cookies) is parsed when it is first asked for and kept; a malformed form
 //! is an error of those who ask for it; the debug text shows no headers, which hold secrets.
 
 use std::borrow::Cow;

@@ -494,10 +494,10 @@ impl IoStream {
         self.inner.unsent()
     }
 
-    /// How many bytes were written so far, sent or not. A write that was refused doesn't count.
+    /// How many bytes were written so far, sent or not. A write that was refused doesn't count, nor what was given up unsent.
     #[doc(alias = "_total_write_index")]
     pub fn total_written(&self) -> u64 {
-        self.inner.total_written()
+        self.inner.state.borrow().queued()
     }
 
     /// Ready once everything written so far was handed to the kernel.
@@ -507,6 +507,15 @@ impl IoStream {
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let mark = self.inner.state.borrow().queued();
         self.inner.poll_flushed(cx, mark, None)
+    }
+
+    /// Hands to the kernel what it takes, whether it has told of room or not. What is written is sent without this; it is for
+    /// those who want to know whether a slow peer has taken anything, since the kernel tells of room only when there is much.
+    ///
+    /// # Errors
+    /// [`StreamError::Closed`] when the transport fails.
+    pub fn try_flush(&self) -> Result<(), StreamError> {
+        self.inner.flush_unasked()
     }
 
     /// Whether the peer has closed its writing side; bytes before that may still be unread.

@@ -10,7 +10,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use landspout_ioloop::{Ready, TimeoutHandle};
+use landspout_ioloop::TimeoutHandle;
 
 use super::{Inner, Output, Phase, State};
 use crate::error::CloseCause;
@@ -95,9 +95,7 @@ impl Inner {
         let try_again = state.flushed == flushed && matches!(state.phase, Phase::Open | Phase::Ending);
         drop(state);
         if try_again {
-            // The kernel tells of room when there is a third of it. A peer that reads little, and slowly, has made some.
-            self.registration.raise(Ready::WRITABLE);
-            let _ = self.flush_now();
+            let _ = self.flush_unasked();
         }
         let mut state = self.state.borrow_mut();
         let unsent = state.has_unsent() || state.own_output;

@@ -121,11 +121,6 @@ impl Inner {
         }
     }
 
-    pub(crate) fn total_written(&self) -> u64 {
-        let state = self.state.borrow();
-        state.flushed + state.unsent() as u64
-    }
-
     /// Hands to the kernel what it takes.
     pub(crate) fn flush_now(self: &Rc<Self>) -> Result<(), StreamError> {
         let flushed = {
@@ -137,6 +132,14 @@ impl Inner {
             }
         };
         self.after_flush(flushed)
+    }
+
+    /// Likewise, without waiting to be told of room: the kernel tells when there is a third of it. A peer that reads little, and
+    /// slowly, has made some.
+    #[cold]
+    pub(crate) fn flush_unasked(self: &Rc<Self>) -> Result<(), StreamError> {
+        self.registration.raise(Ready::WRITABLE);
+        self.flush_now()
     }
 
     /// Ready once `flushed` has reached `mark`. `id` names a waiting future, from [`waiter_id`](Self::waiter_id), which
