@@ -265,7 +265,7 @@ impl IoLoop {
     }
 
     /// Removes a descriptor's handler; events of it that were fetched already are dropped. No error if it had none. May be
-    /// called by the handler itself.
+    /// called by the handler itself. Call it before the descriptor is closed: afterwards its number may be somebody else's.
     pub fn remove_handler(&self, fd: &impl AsRawFd) {
         self.inner.reactor.remove_handler(fd.as_raw_fd());
     }

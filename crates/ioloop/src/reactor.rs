@@ -299,8 +299,10 @@ impl Reactor {
         }
         let Some(mut callback) = handler.callback.take() else { return };
         log_panic(format_args!("in the handler of descriptor {}", handler.fd), || callback(handler.fd, events));
-        // A handler that removed itself is dropped here, after it returned.
-        if self.find(token).is_some() {
+        if self.find(token).is_none() {
+            // A handler that removed itself is dropped here, after it returned.
+            log_panic("when a handler was dropped", || drop(callback));
+        } else {
             handler.callback.set(Some(callback));
             // Level semantics: what the handler left is reported again. This is their price.
             if let Err(error) = self.reregister(handler, handler.events.get(), token) {

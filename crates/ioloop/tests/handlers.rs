@@ -473,6 +473,30 @@ fn a_handler_that_panics_is_logged_stays_and_disturbs_nobody() {
     assert_eq!((lines.len(), attempts.get()), (2, 3));
 }
 
+/// So is what a handler takes along when it has removed itself.
+#[test]
+fn a_panic_while_a_handler_is_dropped_disturbs_nobody() {
+    let (io_loop, _clock) = still_loop();
+    let (bad, bad_peer) = socket_pair();
+    let (good, good_peer) = socket_pair();
+    let dropped = bomb("cannot be dropped");
+    io_loop
+        .add_handler(&bad, Events::READ, move |fd, _| {
+            let _ = &dropped;
+            IoLoop::current().remove_handler(&fd);
+        })
+        .unwrap();
+    let calls = watch(&io_loop, &good, Events::READ, 10);
+    write_all(&bad_peer, b"x");
+    write_all(&good_peer, b"x");
+    let ((), lines) = logged(|| run_until_idle(&io_loop));
+    assert_one_error(&lines, "panic when a handler was dropped: cannot be dropped");
+    assert_eq!(calls.take().len(), 1);
+    write_all(&good_peer, b"y");
+    run_until_idle(&io_loop);
+    assert_eq!(calls.take().len(), 1);
+}
+
 #[test]
 fn what_cannot_be_polled_is_refused() {
     let (io_loop, _clock) = still_loop();

@@ -59,6 +59,8 @@ pub(crate) struct State {
     /// It was read.
     pub(crate) input_ended: bool,
     pub(crate) output: Output,
+    /// Some bytes were accepted, and then given up.
+    pub(crate) gave_up: bool,
 }
 
 /// Where bytes that are accepted wait to be sent.
@@ -132,12 +134,13 @@ impl State {
             half_open: false,
             input_ended: false,
             output: Output::Buffered,
+            gave_up: false,
         }
     }
 
-    /// The position after the last byte that was accepted.
+    /// The position after the last byte that was accepted. What was given up is behind all that was sent.
     pub(crate) fn queued(&self) -> u64 {
-        self.flushed + self.unsent() as u64
+        self.flushed + self.unsent() as u64 + u64::from(self.gave_up)
     }
 
     /// How many bytes wait to be sent.
@@ -447,6 +450,7 @@ impl Inner {
         // An end without a goodbye is known before the stream is closed for it.
         let cause = cause.or_else(|| state.cause().cloned());
         let clean = cause.is_none();
+        state.gave_up |= state.has_unsent();
         let transport = state.transport.take();
         let handshake = state.handshake.take();
         let rare = state.rare.take();

@@ -322,6 +322,10 @@ impl IoStream {
     pub async fn shutdown_write(&self) -> Result<(), StreamError> {
         self.connected().await?;
         self.flush().await?;
+        // Another handle may have written meanwhile.
+        while self.pending_write() > 0 {
+            self.flush().await?;
+        }
         self.shutdown_write_now()
     }
 
@@ -460,7 +464,8 @@ impl IoStream {
         parsed
     }
 
-    /// Drops `n` bytes, at most what is there, from the front of the read buffer.
+    /// Drops `n` bytes, at most what is there, from the front of the read buffer. Not for the time while a read waits, as little as
+    /// its kin: a search for a delimiter goes on where it stopped.
     #[inline]
     pub fn consume(&self, n: usize) {
         let mut state = self.inner.state.borrow_mut();
@@ -497,7 +502,8 @@ impl IoStream {
     /// How many bytes were written so far, sent or not. A write that was refused doesn't count, nor what was given up unsent.
     #[doc(alias = "_total_write_index")]
     pub fn total_written(&self) -> u64 {
-        self.inner.state.borrow().queued()
+        let state = self.inner.state.borrow();
+        state.flushed + state.unsent() as u64
     }
 
     /// Ready once everything written so far was handed to the kernel.

@@ -239,6 +239,24 @@ fn a_read_waits_for_the_connection() {
     });
 }
 
+/// To ask the kernel whether it takes more doesn't make a connection of one that is under way.
+#[test]
+fn a_flush_while_connecting_says_nothing_of_the_connection() {
+    run(async {
+        let (listener, address) = listener();
+        let stream = connecting(address);
+        let written = stream.write(b"early").unwrap();
+        let mut connected = pin!(stream.connected());
+        for _ in 0..2 {
+            stream.try_flush().unwrap();
+            assert!(poll_once(connected.as_mut()).await.is_none());
+        }
+        assert_eq!(connected.await, Ok(()));
+        written.await.unwrap();
+        assert_eq!(accept(&listener).read_bytes(5).await.unwrap(), "early");
+    });
+}
+
 #[test]
 fn close_while_connecting() {
     run(async {

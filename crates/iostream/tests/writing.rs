@@ -30,6 +30,54 @@ over_each_transport! {
     writes_on_a_closed_stream_fail_at_the_call,
     sent_bytes_stay_sent,
     total_written_counts_sent_or_not,
+    a_flush_after_bytes_were_given_up_fails,
+}
+
+over_each_two_way_transport! {
+    an_end_waits_for_what_is_written_meanwhile,
+}
+
+/// Who asks only after the close whether everything was sent must not hear that it was.
+async fn a_flush_after_bytes_were_given_up_fails(over: Over) {
+    let (from, _to) = over.pair().await;
+    let sent = from.write(b"sent").unwrap();
+    sent.await.unwrap();
+    let last = loop {
+        let written = from.write(&vec![0; 1 << 20]).unwrap();
+        if from.pending_write() > 0 {
+            break written;
+        }
+    };
+    from.close();
+    assert_closed_cleanly(&last.await);
+    assert_closed_cleanly(&from.flush().await);
+    assert_closed_cleanly(&poll_fn(|cx| from.poll_flush(cx)).await);
+
+    let (from, _to) = over.pair().await;
+    from.write(b"sent").unwrap().await.unwrap();
+    from.close();
+    assert_eq!(from.flush().await, Ok(()), "nothing was lost");
+}
+
+/// What another handle writes while the end is awaited was accepted, too.
+async fn an_end_waits_for_what_is_written_meanwhile(over: Over) {
+    let (from, to) = over.pair().await;
+    let mut written = 0;
+    while from.pending_write() == 0 {
+        from.write(&vec![b'x'; 1 << 20]).unwrap();
+        written += 1 << 20;
+    }
+    let end = spawn({
+        let from = from.clone();
+        async move { from.shutdown_write().await }
+    });
+    turns(2).await;
+    let tail = vec![b'y'; 3 << 20];
+    from.write(&tail).unwrap();
+    let all = to.read_until_close().await.unwrap();
+    assert_eq!(all.len(), written + tail.len());
+    assert!(all.ends_with(b"y"));
+    end.await.unwrap().unwrap();
 }
 
 async fn total_written_counts_sent_or_not(over: Over) {

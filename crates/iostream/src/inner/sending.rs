@@ -138,7 +138,10 @@ impl Inner {
     /// slowly, has made some.
     #[cold]
     pub(crate) fn flush_unasked(self: &Rc<Self>) -> Result<(), StreamError> {
-        self.registration.raise(Ready::WRITABLE);
+        // Of a connection that isn't there yet it would say that it is.
+        if !self.state.borrow().phase.is_connecting() {
+            self.registration.raise(Ready::WRITABLE);
+        }
         self.flush_now()
     }
 
@@ -185,6 +188,7 @@ impl Inner {
             }
             Err(_) => return Some(result),
         }
+        state.gave_up |= state.has_unsent();
         let (memory, segments) = (state.write.take_memory(), state.take_segments());
         state.output = Output::Ended;
         let waiters = state.take_waiters();

@@ -10,7 +10,7 @@ use crate::AddressFamily;
 /// `/etc/hosts`. Tornado's `OverrideResolver`.
 ///
 /// What fits best counts: host, port and family, else host and port, else the host. Hosts are compared without regard to case
-/// (RFC 4343).
+/// (RFC 4343). An error names the host that the other resolver was asked for.
 ///
 /// ```
 /// use landspout_ioloop::IoLoop;
