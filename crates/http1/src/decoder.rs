@@ -120,7 +120,7 @@ impl RequestDecoder {
         // First sight of a head: usually all of it is there.
         if *first > b'\r' && !self.messages.head_begun {
             let short = &input[..input.len().min(self.short_head)];
-            let max = self.messages.limits.max_headers;
+            let max = self.messages.limits.max_fields();
             let (storage, hosts) = (&mut self.messages.storage, &mut self.host);
             if let Some(len) = first_sight::read(short, max, storage, hosts, &mut self.framing) {
                 self.target = TargetForm::Origin;
@@ -281,7 +281,7 @@ impl RequestDecoder {
             return Ok((skipped, false));
         }
         let Some(len) = messages.scan_head(input, Block::Request)? else { return Ok((skipped, false)) };
-        let max_headers = messages.limits.max_headers;
+        let max_headers = messages.limits.max_fields();
         let storage = &mut messages.storage;
         (self.target, self.framing) = head::parse_scanned_request(&input[..len], max_headers, storage)?;
         self.begin();

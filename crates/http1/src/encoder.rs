@@ -110,18 +110,22 @@ impl ResponseEncoder {
         out: &mut Vec<u8>,
     ) -> Result<(), HttpOutputError> {
         self.state.check_idle()?;
-        // Nobody knows yet how much will be read before the response is over.
-        self.body_read();
-        if start_line.code.as_u16() < 200 && !self.to.http11 && start_line.code != StatusCode::SWITCHING_PROTOCOLS {
+        let interim = start_line.code.as_u16() < 200 && start_line.code != StatusCode::SWITCHING_PROTOCOLS;
+        if interim && !self.to.http11 {
             return Ok(());
         }
-        let start = out.len();
+        let (start, before) = (out.len(), (self.keep_alive, self.unread));
+        if !interim {
+            // Nobody knows yet how much will be read before the response is over.
+            self.body_read();
+        }
         append_status_line(start_line, out);
         let given = append_fields(headers, out);
         match self.append_rest(start_line.code, headers, given, None, date, out) {
             Ok(next) => self.state = next,
             Err(error) => {
                 out.truncate(start);
+                (self.keep_alive, self.unread) = before;
                 return Err(error);
             }
         }

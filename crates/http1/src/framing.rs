@@ -139,7 +139,7 @@ impl FramingFields {
     pub(crate) fn see(&mut self, kind: Kind, at: usize) {
         let bit = 1 << kind as u8;
         if self.seen & bit == 0 {
-            // No head has 65,536 fields: a limit that high would be pointless, and is not kept here.
+            // No head has more fields than that has numbers: see `Limits::max_fields`.
             self.first[kind as usize] = at as u16;
         }
         self.repeated |= self.seen & bit;
@@ -360,7 +360,8 @@ pub(crate) fn check_transfer_encoding<'a>(values: impl Iterator<Item = &'a [u8]>
         // Section 6.3, rule 4: without chunked at the end nobody can tell the length.
         Some(member) if !chunked => Err(DecodeError::TransferEncoding(shortened(member))),
         Some(member) => Err(DecodeError::UnsupportedTransferCoding(shortened(member))),
-        None => Ok(()),
+        None if chunked => Ok(()),
+        None => Err(DecodeError::TransferEncoding(String::new())),
     }
 }
 

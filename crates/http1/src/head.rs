@@ -107,7 +107,7 @@ pub(crate) fn parse_scanned_trailers(block: &[u8], max_headers: usize) -> Result
     Ok(trailers)
 }
 
-/// Room for fields: on the stack unless the limit was raised.
+/// Room for fields: on the stack unless there may be many.
 struct Room<'i> {
     on_stack: [Header<'i>; ON_STACK],
     on_heap: Vec<Header<'i>>,
@@ -120,10 +120,12 @@ impl<'i> Room<'i> {
 
     /// The fields of a section that the scan has found good, so that nothing fails.
     fn parse(&mut self, section: &'i [u8], max_headers: usize) -> Result<&[Header<'i>], DecodeError> {
-        let room = match self.on_stack.get_mut(..max_headers) {
+        // However high the limit is: a field has four bytes at least.
+        let most = max_headers.min(section.len() / 4);
+        let room = match self.on_stack.get_mut(..most) {
             Some(room) => room,
             None => {
-                self.on_heap.resize(max_headers, httparse::EMPTY_HEADER);
+                self.on_heap.resize(most, httparse::EMPTY_HEADER);
                 &mut self.on_heap
             }
         };

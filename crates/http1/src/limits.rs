@@ -23,7 +23,8 @@ pub struct Limits {
     /// One header or trailer field, name and value, without its line end. 65,536: as long as the head may be, since
     /// Kerberos tickets and cookies get that long; nginx and Apache stop at 8,192. Beyond it: 431.
     pub max_header_line: usize,
-    /// The number of header fields, and of trailer fields. 100 as in Apache and hyper. Beyond it: 431.
+    /// The number of header fields, and of trailer fields. 100 as in Apache and hyper; more than 65,535 count as that. Beyond it:
+    /// 431.
     pub max_headers: usize,
     /// The body, without the framing of its chunks. 104,857,600 (100 MiB) as in Tornado; 0 allows no body. Beyond it: 413.
     ///
@@ -39,6 +40,17 @@ pub struct Limits {
     pub max_chunk_extensions: usize,
     /// The whole trailer section with the blank line. 16,384 as in hyper. Beyond it: 431.
     pub max_trailer_size: usize,
+}
+
+/// As many fields as can be numbered.
+const MAX_FIELDS: usize = u16::MAX as usize;
+
+impl Limits {
+    /// [`max_headers`](Self::max_headers), as far as that goes.
+    #[inline(always)]
+    pub(crate) fn max_fields(&self) -> usize {
+        self.max_headers.min(MAX_FIELDS)
+    }
 }
 
 impl Default for Limits {

@@ -202,7 +202,7 @@ impl Messages {
             self.state = State::Done;
             Event::End
         } else {
-            let trailers = head::parse_scanned_trailers(&block[..len], self.limits.max_headers)?;
+            let trailers = head::parse_scanned_trailers(&block[..len], self.limits.max_fields())?;
             self.state = State::End;
             Event::Trailers(trailers)
         };

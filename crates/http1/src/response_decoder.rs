@@ -132,7 +132,7 @@ impl ResponseDecoder {
         let Some(len) = messages.scan_head(input, Block::Response)? else {
             return Ok(Decoded { consumed: 0, event: None });
         };
-        let max_headers = messages.limits.max_headers;
+        let max_headers = messages.limits.max_fields();
         let Request { method, offers_upgrade, .. } = *request;
         let (start_line, says) =
             head::parse_scanned_response(&input[..len], max_headers, &mut messages.storage, method, offers_upgrade)?;

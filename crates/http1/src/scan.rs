@@ -110,7 +110,7 @@ impl LineScan {
         }
         check_field_line(content)?;
         let fields = self.lines - usize::from(block != Block::Trailers);
-        if fields > limits.max_headers { Err(DecodeError::TooManyFields(limits.max_headers)) } else { Ok(false) }
+        if fields > limits.max_fields() { Err(DecodeError::TooManyFields(limits.max_fields())) } else { Ok(false) }
     }
 
     fn max_line(&self, block: Block, limits: &Limits) -> usize {

@@ -466,6 +466,15 @@ fn closed_if_the_body_is_unread() {
     let (mut streamed, mut out) = (unread(), Vec::new());
     streamed.head(&line(200), &HttpHeaders::new(), DATE, &mut out).unwrap();
     assert_eq!((text(&out).contains("close"), streamed.keep_alive()), (false, true));
+    // What comes before the answer, or is refused, decides nothing.
+    let (mut hinted, mut out) = (unread(), Vec::new());
+    hinted.head(&line(103), &HttpHeaders::new(), DATE, &mut out).unwrap();
+    out.clear();
+    let bad = HttpHeaders::from_static(&[("Content-Length", "x")]);
+    assert!(hinted.head(&line(200), &bad, DATE, &mut out).is_err());
+    assert!(hinted.head(&line(101), &HttpHeaders::new(), DATE, &mut out).is_err());
+    hinted.response(&line(401), &HttpHeaders::new(), b"", DATE, &mut out).unwrap();
+    assert!(!hinted.keep_alive() && text(&out).contains("Connection: close"), "{}", text(&out));
     // Whoever asked for the end gets it.
     for ask_first in [true, false] {
         let (mut asked, mut out) = (encoder(GET), Vec::new());

@@ -32,6 +32,27 @@ fn head_size() {
     check_limited(&limits, exact.repeat(3).as_bytes(), &[GOOD, GOOD, GOOD].concat());
 }
 
+/// However high the limit is set: nothing is made as large as it, fields are numbered right, and as many as have numbers are taken.
+#[test]
+fn no_limit_of_fields() {
+    for no_limit in [1_000_000, usize::MAX] {
+        let limits = limits(|l| {
+            l.max_headers = no_limit;
+            l.max_header_size = 1 << 20;
+        });
+        check_limited(&limits, b"GET / HTTP/1.1\r\nHost: a\r\nX: a\tb\r\n\r\n", GOOD);
+        let last = "Transfer-Encoding: gzip\r\n\r\n";
+        for (others, expected) in
+            [(65_533, "!400 TransferEncoding"), (65_534, "!431 TooManyFields"), (65_535, "!431 TooManyFields")]
+        {
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{}{last}", "a:\r\n".repeat(others));
+            for pieces in [vec![head.as_bytes()], vec![&head.as_bytes()[..9], &head.as_bytes()[9..]]] {
+                assert_eq!(crate::harness::run(&limits, &pieces).lines, [expected], "{others}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_default_head_is_tornados() {
     let head = |len: usize| {
