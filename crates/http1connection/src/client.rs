@@ -464,6 +464,8 @@ impl Reading<'_> {
         D: HttpMessageDelegate<ResponseStartLine>,
     {
         let shared = self.shared;
+        // Of the request, when the server's time began last.
+        let mut unsent = usize::MAX;
         let head = loop {
             match self.step()? {
                 Some(Event::Head(head)) => {
@@ -486,7 +488,15 @@ impl Reading<'_> {
                 None => match shared.more(|| false).await {
                     Filled::More | Filled::Nothing => {}
                     Filled::End => self.end().map(|_| ())?,
-                    Filled::TooLate => return Err(ResponseError::HeaderTimeout),
+                    Filled::TooLate => {
+                        // The server's time begins when it has the request. It may take that as slowly as it likes.
+                        let left = shared.stream.pending_write();
+                        if left == 0 || left >= unsent {
+                            return Err(ResponseError::HeaderTimeout);
+                        }
+                        unsent = left;
+                        shared.deadline_in(shared.params.header_timeout);
+                    }
                 },
             }
         };
@@ -549,6 +559,10 @@ impl Reading<'_> {
 
     fn step(&self) -> Result<Option<Event<ResponseHead>>, ResponseError> {
         let shared = self.shared;
+        if shared.phase.get() == Phase::Over {
+            // Closed by the application. What is buffered is nobody's any more.
+            return Err(ResponseError::Closed(shared.stream.error()));
+        }
         let event = step(&shared.stream, |buffered| shared.decoder.borrow_mut().decode(buffered))?;
         Ok(event)
     }
@@ -572,7 +586,7 @@ impl Reading<'_> {
     where
         D: HttpMessageDelegate<ResponseStartLine>,
     {
-        while len > 0 {
+        while len > 0 && self.shared.phase.get() != Phase::Over {
             let piece = self.shared.stream.take_buffered(len.min(self.shared.params.chunk_size.max(1)));
             len -= piece.len();
             delegate.data_received(piece).await?;

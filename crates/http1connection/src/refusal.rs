@@ -101,7 +101,7 @@ impl Shape {
         let shape = self.0.get()?;
         match catch_unwind(AssertUnwindSafe(|| shape(refusal))) {
             Ok(mut answer) => {
-                for name in ["Connection", "Content-Length", "Transfer-Encoding", "Trailer", "Upgrade"] {
+                for name in ["Connection", "Content-Length", "Date", "Transfer-Encoding", "Trailer", "Upgrade"] {
                     answer.headers.remove(name);
                 }
                 Some(answer)

@@ -82,6 +82,32 @@ fn the_time_for_a_head_begins_when_the_request_is_complete_and_with_each_interim
     });
 }
 
+/// A request that the server takes slowly isn't complete for it: its time begins when nothing of it waits any more.
+#[test]
+fn the_time_for_a_head_begins_when_the_server_has_the_request() {
+    run_jumping(|_| async {
+        let (client, server) = client_pair(params_with(|params| params.header_timeout = Some(seconds(10))));
+        let body = vec![b'x'; 5_000_000];
+        client.write_request(&line("POST", "/"), &fields(""), &body).unwrap();
+        spawn(async move {
+            for _ in 0..25 {
+                sleep(seconds(3)).await;
+                server.read_bytes(200_000).await.unwrap();
+            }
+            server.write(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+            sleep(seconds(1)).await;
+        });
+        assert_eq!(after(&client.read_response(&mut Reader::new()).await), "reusable");
+
+        // One that takes nothing of it is given up all the same.
+        let (client, _server) = client_pair(params_with(|params| params.header_timeout = Some(seconds(10))));
+        client.write_request(&line("POST", "/"), &fields(""), &body).unwrap();
+        let begin = landspout_ioloop::IoLoop::current().now();
+        assert_eq!(client.read_response(&mut Reader::new()).await.unwrap_err(), ResponseError::HeaderTimeout);
+        assert!(landspout_ioloop::IoLoop::current().now() - begin <= seconds(20));
+    });
+}
+
 /// Whoever reads already learns of the time that begins with the end of the request.
 #[test]
 fn a_silent_server_is_given_up_when_the_time_for_a_head_is_over() {
@@ -97,6 +123,26 @@ fn a_silent_server_is_given_up_when_the_time_for_a_head_is_over() {
         let begin = landspout_ioloop::IoLoop::current().now();
         assert_eq!(reading.await.unwrap(), ResponseError::HeaderTimeout);
         assert_eq!(landspout_ioloop::IoLoop::current().now() - begin, seconds(10));
+    });
+}
+
+/// The application's own close ends a read, whatever is buffered.
+#[test]
+fn a_close_within_a_body_ends_it() {
+    run(async {
+        let (client, server) = client_with(params_with(|params| params.chunk_size = 10));
+        ask(&client, "GET", "/").unwrap();
+        server.write(&[b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", &[b'x'; 1000][..]].concat()).unwrap();
+        let mut reader = Reader::acting({
+            let client = client.clone();
+            move |entry| {
+                if entry.starts_with("data") {
+                    client.close();
+                }
+                async { Ok(()) }
+            }
+        });
+        assert_eq!(client.read_response(&mut reader).await.unwrap_err(), ResponseError::Closed(None));
     });
 }
 

@@ -384,8 +384,11 @@ fn a_full_write_buffer(shared: bool) {
                     }
                     while let Err(error) = connection.finish() {
                         assert!(matches!(error, HttpOutputError::WriteBufferFull(_)), "{error}");
+                        // It was ended all the same, and says so.
+                        assert_eq!(connection.write(b"more"), Err(HttpOutputError::AlreadyFinished));
                         connection.flush().await?;
                     }
+                    assert_eq!(connection.write(b"more"), Err(HttpOutputError::AlreadyFinished));
                     done()
                 }
             }

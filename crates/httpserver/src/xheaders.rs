@@ -150,7 +150,7 @@ impl Believer {
             let mut nearest = None;
             for entry in list.rsplit(',') {
                 // What is no address can't be skipped as a known proxy either: nobody knows who that was.
-                let ip: IpAddr = entry.trim().parse().ok()?;
+                let ip: IpAddr = trim_ows(entry).parse().ok()?;
                 nearest = Some(ip);
                 if !self.trusted.contains(ip) {
                     break;
@@ -158,7 +158,8 @@ impl Believer {
             }
             nearest
         });
-        let protocol = headers.get_text("X-Forwarded-Proto").and_then(|list| scheme(list.rsplit(',').next()?.trim()));
+        let protocol =
+            headers.get_text("X-Forwarded-Proto").and_then(|list| scheme(trim_ows(list.rsplit(',').next()?)));
         Said { remote_ip, protocol }
     }
 
@@ -201,6 +202,11 @@ fn x_real_ip(headers: &HttpHeaders) -> Said {
         remote_ip: text("X-Real-IP").and_then(|ip| ip.parse().ok()),
         protocol: text("X-Scheme").and_then(|text| scheme(&text)),
     }
+}
+
+/// Optional whitespace, and nothing else that is white in Unicode (RFC 9110, section 5.6.3).
+fn trim_ows(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
 }
 
 fn scheme(text: &str) -> Option<Protocol> {

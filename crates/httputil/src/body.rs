@@ -113,11 +113,10 @@ fn is_media_type(content_type: &[u8], media_type: &[u8]) -> bool {
 }
 
 pub(crate) fn refuse_content_encoding(headers: &HttpHeaders) -> Result<(), HttpInputError> {
-    match headers.get("content-encoding") {
-        // `identity` is no encoding, though nobody should say so (RFC 9110, section 8.4).
-        Some(coding) if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") => {
-            Err(HttpInputError::UnsupportedContentEncoding(text(coding).into_owned()))
-        }
-        _ => Ok(()),
+    // `identity` is no encoding, though nobody should say so (RFC 9110, section 8.4).
+    let is_one = |coding: &&[u8]| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity");
+    match headers.get_list("content-encoding").find(is_one) {
+        Some(coding) => Err(HttpInputError::UnsupportedContentEncoding(text(coding).into_owned())),
+        None => Ok(()),
     }
 }

@@ -29,8 +29,9 @@ pub fn harmless_filename(name: &str) -> String {
     if plain.is_empty() {
         return "file".to_owned();
     }
-    let name = if is_device(plain) { format!("_{plain}") } else { plain.to_owned() };
-    shortened(name)
+    let name = shortened(plain.to_owned());
+    // Also one that was cut to it.
+    if is_device(&name) { shortened(format!("_{name}")) } else { name }
 }
 
 /// The path below some directory that the path of a request's target means, percent escapes undone; `None` if it could lead out of that
@@ -119,6 +120,8 @@ mod tests {
             ("a\u{feff}b\u{200b}c\u{2066}d\u{2028}e", "a_b_c_d_e"),
             ("name. . ", "name"),
             ("NUL", "_NUL"),
+            (&format!("nul{}x", " ".repeat(300)), "_nul"),
+            (&format!("nul{}x.txt", " ".repeat(300)), "_nul.txt"),
             ("con.txt", "_con.txt"),
             ("Com1 .x", "_Com1 .x"),
             ("com10", "com10"),

@@ -139,6 +139,8 @@ fn gzip_unsupported() {
     assert_eq!(parse("application/x-www-form-urlencoded", b"\x1f\x8b", &gzip), error);
     assert_eq!(parse("multipart/form-data; boundary=a", b"\x1f\x8b", &gzip), error);
     assert_eq!(parse("text/plain", b"\x1f\x8b", &gzip), Ok(vec![]));
+    let both = HttpHeaders::from_static(&[("Content-Encoding", "identity"), ("Content-Encoding", "gzip")]);
+    assert_eq!(parse("application/x-www-form-urlencoded", b"\x1f\x8b", &both), error);
     let identity = HttpHeaders::from_static(&[("Content-Encoding", "identity")]);
     assert!(parse("application/x-www-form-urlencoded", b"a=b", &identity).is_ok());
 }

@@ -149,8 +149,12 @@ impl Compressor {
         if let Some(content_length) = self.length.filter(|length| attempted > *length) {
             return Err(HttpOutputError::BodyTooLong { content_length, attempted });
         }
+        if chunk.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Its end was written, and has perhaps found no room yet.
+        let Some(encoder) = &mut self.encoder else { return Err(HttpOutputError::AlreadyFinished) };
         self.written = attempted;
-        let Some(encoder) = self.encoder.as_mut().filter(|_| !chunk.is_empty()) else { return Ok(Vec::new()) };
         // To write to memory doesn't fail.
         let _ = encoder.write_all(chunk).and_then(|()| encoder.flush());
         Ok(std::mem::take(encoder.get_mut()))

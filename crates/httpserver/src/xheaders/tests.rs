@@ -54,6 +54,8 @@ fn test_ip_headers() {
         (&[("X-Forwarded-For", "4.4.4.4, 5.5.5.5<script>")], "http 127.0.0.1"),
         (&[("X-Forwarded-For", "4.4.4.4, www.google.com")], "http 127.0.0.1"),
         (&[("X-Forwarded-For", "junk, 4.4.4.4")], "http 4.4.4.4"),
+        (&[("X-Forwarded-For", "9.9.9.9,\t4.4.4.4 ")], "http 4.4.4.4"),
+        (&[("X-Forwarded-For", "4.4.4.4\u{a0}")], "http 127.0.0.1"),
         (&[("X-Forwarded-For", "4.4.4.4,")], "http 127.0.0.1"),
         (&[("X-Forwarded-For", "")], "http 127.0.0.1"),
         (&[], "http 127.0.0.1"),
