@@ -291,7 +291,8 @@ fn requests_of_several_clients_share_a_connection_one_after_the_other() {
     let status = client.answer_to_head().status;
     // The close may still be on its way when the request is.
     if status == 502 {
-        client.try_answer().unwrap();
+        // On a connection of its own, since the text of that answer is left unread here.
+        let mut client = Client::connect(proxy.address());
         client.send(&get("/"));
         assert_eq!(client.answer_to_head().status, 204);
     } else {
