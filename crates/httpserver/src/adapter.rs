@@ -219,8 +219,6 @@ where
         let Some(mut request) = self.request.take() else { return Ok(()) };
         if let Some(body) = self.body.take() {
             request = request.with_body(body);
-            // A malformed form is answered with 400, whether the callback looks at it or not.
-            request.parse_body()?;
         }
         (self.callback)(request).await.into_result()
     }

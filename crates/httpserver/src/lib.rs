@@ -46,8 +46,10 @@
 //! - [`proxy_protocol`](HttpServerOptions::proxy_protocol): Tornado issue 2492.
 //! - Nothing leaves that wasn't framed here: bytes before a head, or more of a body than its `Content-Length` says, are an
 //!   error, and none of them is sent (RFC 9112, section 6.3). Tornado lets an application write a whole response as it likes.
-//! - A handler that fails is answered with 500, a malformed form with 400; what these answers, and those to malformed requests, look
-//!   like can be chosen ([`error_response`](HttpServerOptions::error_response)).
+//! - Forms are parsed when the callback asks for them ([`HttpServerRequest::parse_body`]), not before it is called: who passes a body
+//!   on pays for no parsing, who reads one chooses its limits, and what isn't asked for isn't in the program.
+//! - A handler that fails is answered with 500, one that hands on the error of a malformed form with 400; what these answers, and
+//!   those to malformed requests, look like can be chosen ([`error_response`](HttpServerOptions::error_response)).
 //! - gzip (feature `gzip`): a body that isn't whole, or no gzip, is answered with 400 and one that is too large with 413; Tornado takes
 //!   the first, closes without a word at the second, and answers 400 to the third. `x-gzip` is the same (RFC 9110, section
 //!   8.4.1.3), all members of a body are read (RFC 1952, section 2.2), and a limit that was raised for a request is one for
