@@ -7,7 +7,6 @@
 //! This is also who says what is wrong with a head that the fast path (`head.rs`) refused at first sight.
 
 use landspout_httputil::is_token;
-use memchr::memchr;
 
 use crate::error::{DecodeError, shortened};
 use crate::limits::Limits;
@@ -138,7 +137,7 @@ fn check_field_line(line: &[u8]) -> Result<(), DecodeError> {
     if line.starts_with(b" ") || line.starts_with(b"\t") {
         return Err(DecodeError::ObsoleteFolding);
     }
-    match memchr(b':', line) {
+    match line.iter().position(|byte| *byte == b':') {
         None => Err(DecodeError::NoColon(shortened(line))),
         Some(colon) if is_token(&line[..colon]) => Ok(()),
         Some(colon) => Err(DecodeError::FieldName(shortened(&line[..colon]))),

@@ -50,13 +50,18 @@ pub fn is_valid_host(host: &[u8]) -> bool {
 #[cold]
 fn is_unusual_host(host: &[u8]) -> bool {
     let (name, port) = match host.first() {
-        Some(b'[') => match memchr::memchr(b']', host) {
+        Some(b'[') => match position(host, b']') {
             Some(end) if is_ip_literal(&host[1..end]) => (&host[..=end], &host[end + 1..]),
             _ => return false,
         },
-        _ => host.split_at(memchr::memchr(b':', host).unwrap_or(host.len())),
+        _ => host.split_at(position(host, b':').unwrap_or(host.len())),
     };
     !name.is_empty() && (name[0] == b'[' || is_reg_name(name)) && (port.is_empty() || is_port(port))
+}
+
+/// These are short: a search for many bytes at a time would take longer to begin with.
+fn position(host: &[u8], wanted: u8) -> Option<usize> {
+    host.iter().position(|byte| *byte == wanted)
 }
 
 /// Splits `host[:port]`: Tornado's `split_host_and_port`.
@@ -110,7 +115,7 @@ fn is_reg_name(name: &[u8]) -> bool {
 /// What stands between brackets: an IPv6 address or `IPvFuture` (RFC 3986, section 3.2.2).
 fn is_ip_literal(literal: &[u8]) -> bool {
     match literal {
-        [b'v' | b'V', future @ ..] => match memchr::memchr(b'.', future) {
+        [b'v' | b'V', future @ ..] => match position(future, b'.') {
             Some(dot) => {
                 let (version, address) = (&future[..dot], &future[dot + 1..]);
                 !version.is_empty()

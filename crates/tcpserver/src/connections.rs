@@ -1,13 +1,13 @@
 //! The connections of a server: how many there are, how many there may be, and how they end together.
 
-use std::borrow::Borrow;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
+use std::mem::replace;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use landspout_iostream::{IoStream, WeakIoStream};
 use landspout_netutil::{AcceptHandler, PeerAddress};
+use slab::Slab;
 
 use crate::peers::{Peers, Place};
 
@@ -31,12 +31,21 @@ pub struct ConnectionCounts {
     pub refused_proxy_protocol: u64,
 }
 
-/// A connection whose client is known later: a proxy will tell.
-pub(crate) type Arrival = Rc<Arriving>;
-
-pub(crate) struct Arriving {
-    number: u64,
+/// A connection that is told apart from others.
+pub(crate) struct Told {
+    /// Its entry in the list, while it has one.
+    entry: Cell<Option<usize>>,
+    /// Among those of its peer, once that is known: a proxy may tell later.
     place: OnceCell<Place>,
+}
+
+/// The entry of a connection in the list.
+enum Entry {
+    /// It has no stream yet.
+    Accepted,
+    /// It waits to hear of its client.
+    Arriving(WeakIoStream),
+    Open(WeakIoStream),
 }
 
 /// What a stream's transport calls when its descriptor is closed.
@@ -52,13 +61,11 @@ pub(crate) struct Connections {
     /// For a server that has a limit for each of them.
     peers: Option<Peers>,
     accepting: RefCell<Vec<AcceptHandler>>,
-    /// For a server that tells its connections apart neither by peer nor by number: one hook serves all of them.
+    /// For a server that doesn't tell its connections apart: one hook serves all of them.
     closed: Option<Closed>,
     list: bool,
-    /// By number of acceptance.
-    listed: RefCell<HashMap<u64, WeakIoStream>>,
-    /// Likewise, those whose client is not known yet.
-    arriving: RefCell<HashMap<u64, WeakIoStream>>,
+    /// Those that can be cut, or whose client is not known yet.
+    listed: RefCell<Slab<Entry>>,
     /// Who waits for `open` to reach 0.
     draining: RefCell<Vec<Waker>>,
 }
@@ -87,7 +94,6 @@ impl Connections {
                 closed,
                 list,
                 listed: RefCell::default(),
-                arriving: RefCell::default(),
                 draining: RefCell::default(),
             }
         })
@@ -117,32 +123,39 @@ impl Connections {
         }
     }
 
-    /// One more; gives what its stream calls at its end. `None`: its peer has enough of them.
-    pub(crate) fn accepted(self: &Rc<Self>, address: &PeerAddress) -> Option<Closed> {
-        let number = self.next_number();
-        let closed = match &self.closed {
-            Some(closed) => closed.clone(),
+    /// One more; gives what its stream calls at its end, and what it is told apart by. `None`: its peer has enough of them.
+    pub(crate) fn accepted(self: &Rc<Self>, address: &PeerAddress) -> Option<(Closed, Option<Rc<Told>>)> {
+        self.count_accepted();
+        let (closed, told) = match &self.closed {
+            Some(closed) => (closed.clone(), None),
             None => {
-                let arriving = Arriving { number, place: OnceCell::new() };
-                if !self.take_place(&arriving, address) {
+                let told = self.told(self.list);
+                if !self.take_place(&told, address) {
+                    self.strike_off(&told);
                     return None;
                 }
-                self.told_apart(arriving)
+                (self.hook(&told), Some(told))
             }
         };
         self.one_opened();
-        Some(closed)
+        Some((closed, told))
     }
 
     /// One more, of a proxy: it counts for nobody until its client is known, who then takes its place.
-    pub(crate) fn accepted_from_proxy(self: &Rc<Self>) -> (Closed, Arrival) {
-        let arrival = Rc::new(Arriving { number: self.next_number(), place: OnceCell::new() });
+    pub(crate) fn accepted_from_proxy(self: &Rc<Self>) -> (Closed, Rc<Told>) {
+        self.count_accepted();
         self.one_opened();
-        (self.told_apart(arrival.clone()), arrival)
+        let told = self.told(true);
+        (self.hook(&told), told)
     }
 
-    fn next_number(&self) -> u64 {
-        self.accepted.replace(self.accepted.get() + 1)
+    fn count_accepted(&self) {
+        self.accepted.set(self.accepted.get() + 1);
+    }
+
+    fn told(&self, listed: bool) -> Rc<Told> {
+        let entry = listed.then(|| self.listed.borrow_mut().insert(Entry::Accepted));
+        Rc::new(Told { entry: Cell::new(entry), place: OnceCell::new() })
     }
 
     fn one_opened(&self) {
@@ -153,10 +166,10 @@ impl Connections {
     }
 
     /// Finds a place for a connection among those of its peer. False: there is none.
-    pub(crate) fn take_place(&self, arriving: &Arriving, address: &PeerAddress) -> bool {
+    pub(crate) fn take_place(&self, told: &Told, address: &PeerAddress) -> bool {
         let Some(peers) = &self.peers else { return true };
         match peers.take(address) {
-            Some(place) => arriving.place.set(place).is_ok(),
+            Some(place) => told.place.set(place).is_ok(),
             None => {
                 self.refused_per_peer.set(self.refused_per_peer.get() + 1);
                 false
@@ -165,51 +178,51 @@ impl Connections {
     }
 
     /// A hook for a single connection.
-    fn told_apart(self: &Rc<Self>, arrival: impl Borrow<Arriving> + 'static) -> Closed {
-        let connections = Rc::downgrade(self);
+    fn hook(self: &Rc<Self>, told: &Rc<Told>) -> Closed {
+        let (connections, told) = (Rc::downgrade(self), told.clone());
         Rc::new(move || {
             let Some(connections) = connections.upgrade() else { return };
-            let arrival: &Arriving = arrival.borrow();
-            let listed = connections.listed.borrow_mut().remove(&arrival.number);
-            drop(listed);
-            connections.forget_arriving(arrival);
-            if let (Some(peers), Some(place)) = (&connections.peers, arrival.place.get()) {
+            connections.strike_off(&told);
+            if let (Some(peers), Some(place)) = (&connections.peers, told.place.get()) {
                 peers.give_back(place);
             }
             connections.one_closed();
         })
     }
 
+    fn strike_off(&self, told: &Told) {
+        let struck = told.entry.take().and_then(|entry| self.listed.borrow_mut().try_remove(entry));
+        drop(struck);
+    }
+
     /// The connection waits to hear of its client.
-    pub(crate) fn arriving(&self, arrival: &Arriving, stream: &IoStream) {
-        self.arriving.borrow_mut().insert(arrival.number, stream.downgrade());
-    }
-
-    /// It has heard.
-    pub(crate) fn arrived(&self, arrival: &Arriving, stream: &IoStream) {
-        self.forget_arriving(arrival);
-        self.enlist(arrival.number, stream);
-    }
-
-    fn forget_arriving(&self, arrival: &Arriving) {
-        let waited = self.arriving.borrow_mut().remove(&arrival.number);
-        drop(waited);
+    pub(crate) fn arriving(&self, told: &Told, stream: &IoStream) {
+        self.note(told, stream, Entry::Arriving);
     }
 
     /// Closes those that wait to hear of their clients.
     pub(crate) fn close_arriving(&self) {
-        let arriving: Vec<_> = self.arriving.borrow().values().filter_map(WeakIoStream::upgrade).collect();
-        arriving.iter().for_each(IoStream::close);
+        self.close_listed(|entry| match entry {
+            Entry::Arriving(stream) => stream.upgrade(),
+            Entry::Accepted | Entry::Open(_) => None,
+        });
     }
 
-    /// The connection that was accepted last has its stream.
-    pub(crate) fn opened(&self, stream: &IoStream) {
-        self.enlist(self.accepted.get() - 1, stream);
+    /// The connection has its stream, and its client is known.
+    pub(crate) fn opened(&self, told: &Told, stream: &IoStream) {
+        if self.list {
+            self.note(told, stream, Entry::Open);
+        } else {
+            self.strike_off(told);
+        }
     }
 
-    fn enlist(&self, number: u64, stream: &IoStream) {
-        if self.list && !stream.closed() {
-            self.listed.borrow_mut().insert(number, stream.downgrade());
+    fn note(&self, told: &Told, stream: &IoStream, entry: impl FnOnce(WeakIoStream) -> Entry) {
+        // Who is closed already has been struck off.
+        if let (Some(index), false) = (told.entry.get(), stream.closed()) {
+            let before =
+                self.listed.borrow_mut().get_mut(index).map(|listed| replace(listed, entry(stream.downgrade())));
+            drop(before);
         }
     }
 
@@ -224,7 +237,7 @@ impl Connections {
 
     /// A connection that is refused before it has a stream.
     pub(crate) fn refused_at_once(&self) {
-        self.next_number();
+        self.count_accepted();
         self.refused_proxy_protocol();
     }
 
@@ -255,9 +268,17 @@ impl Connections {
     /// Closes all that are listed; tells how many were open.
     pub(crate) fn cut(&self) -> usize {
         let open = self.open.get();
-        let listed: Vec<_> = self.listed.borrow().values().filter_map(WeakIoStream::upgrade).collect();
-        listed.iter().for_each(IoStream::close);
+        self.close_listed(|entry| match entry {
+            Entry::Arriving(stream) | Entry::Open(stream) => stream.upgrade(),
+            Entry::Accepted => None,
+        });
         open
+    }
+
+    /// To close a stream calls its hook, so the list is not borrowed then.
+    fn close_listed(&self, choose: impl Fn(&Entry) -> Option<IoStream>) {
+        let chosen: Vec<_> = self.listed.borrow().iter().filter_map(|(_, entry)| choose(entry)).collect();
+        chosen.iter().for_each(IoStream::close);
     }
 }
 
@@ -276,18 +297,17 @@ mod tests {
                 let connections = Connections::new(10, true, Some(10));
                 for is_known in [false, true] {
                     let (stream, _other) = IoStream::pair().unwrap();
-                    let (closed, arrival) = connections.accepted_from_proxy();
-                    connections.arriving(&arrival, &stream);
+                    let (closed, told) = connections.accepted_from_proxy();
+                    connections.arriving(&told, &stream);
+                    assert!(matches!(connections.listed.borrow().iter().next(), Some((_, Entry::Arriving(_)))));
                     if is_known {
-                        assert!(connections.take_place(&arrival, &proxy));
-                        connections.arrived(&arrival, &stream);
+                        assert!(connections.take_place(&told, &proxy));
+                        connections.opened(&told, &stream);
+                        assert!(matches!(connections.listed.borrow().iter().next(), Some((_, Entry::Open(_)))));
                     }
-                    assert_eq!(
-                        (connections.arriving.borrow().len(), connections.listed.borrow().len()),
-                        (usize::from(!is_known), usize::from(is_known))
-                    );
+                    assert_eq!(connections.listed.borrow().len(), 1);
                     closed();
-                    assert!(connections.arriving.borrow().is_empty() && connections.listed.borrow().is_empty());
+                    assert!(connections.listed.borrow().is_empty());
                     assert_eq!(connections.counts().open, 0);
                 }
             })

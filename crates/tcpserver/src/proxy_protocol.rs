@@ -5,11 +5,15 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::time::Duration;
 
-use landspout_ioloop::with_timeout;
+use landspout_ioloop::{IoLoop, with_timeout};
 use landspout_iostream::IoStream;
-use landspout_netutil::{PeerAddress, ProxyHeader, ProxyHeaderError, TrustedPeers};
+use landspout_netutil::{Connection, PeerAddress, ProxyHeader, ProxyHeaderError, TrustedPeers};
+
+use crate::connections::Told;
+use crate::server::Inner;
 
 /// How long a header may take, unless told otherwise. The specification wants at least 3 seconds, for a packet that is lost.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,12 +54,20 @@ pub struct ProxyProtocol {
     header_timeout: Duration,
     max_header_size: usize,
     serve_others: bool,
+    /// [`Inner::accepted_behind_proxy`], so that who speaks no PROXY protocol has none of it in the program.
+    accepted: fn(&Rc<Inner>, &Self, Connection, PeerAddress),
 }
 
 impl ProxyProtocol {
     /// Headers from these peers, and no other peers.
     pub fn trusting(peers: TrustedPeers) -> Self {
-        Self { trusted: peers, header_timeout: HEADER_TIMEOUT, max_header_size: MAX_HEADER_SIZE, serve_others: false }
+        Self {
+            trusted: peers,
+            header_timeout: HEADER_TIMEOUT,
+            max_header_size: MAX_HEADER_SIZE,
+            serve_others: false,
+            accepted: Inner::accepted_behind_proxy,
+        }
     }
 
     /// How long the header may take, from the connection's acceptance. Default 10 s.
@@ -77,8 +89,13 @@ impl ProxyProtocol {
         self
     }
 
+    /// A server has a new connection.
+    pub(crate) fn accepted(&self, server: &Rc<Inner>, connection: Connection, address: PeerAddress) {
+        (self.accepted)(server, self, connection, address);
+    }
+
     /// What is to be done with a connection of this peer.
-    pub(crate) fn judge(&self, peer: &PeerAddress) -> Judgement {
+    fn judge(&self, peer: &PeerAddress) -> Judgement {
         match (self.trusted.trusts(peer), self.serve_others) {
             (true, _) => Judgement::ExpectHeader,
             (false, true) => Judgement::Serve,
@@ -87,7 +104,7 @@ impl ProxyProtocol {
     }
 
     /// Reads the header, and nothing behind it.
-    pub(crate) async fn header(&self, stream: &IoStream) -> Result<ProxyHeader, NoHeader> {
+    async fn header(&self, stream: &IoStream) -> Result<ProxyHeader, NoHeader> {
         let header = async {
             loop {
                 let parsed = stream.parse_buffered(|bytes| match ProxyHeader::parse(bytes, self.max_header_size) {
@@ -108,7 +125,56 @@ impl ProxyProtocol {
     }
 }
 
-pub(crate) enum Judgement {
+impl Inner {
+    fn accepted_behind_proxy(self: &Rc<Self>, protocol: &ProxyProtocol, connection: Connection, address: PeerAddress) {
+        match protocol.judge(&address) {
+            Judgement::Serve => self.serve(connection, address),
+            Judgement::ExpectHeader => self.expect_header(connection, address),
+            Judgement::Refuse => {
+                // Anybody may cause it, and a flood of them shall not be one of log lines, too.
+                tracing::debug!("{address} is no trusted proxy");
+                self.connections.refused_at_once();
+            }
+        }
+    }
+
+    /// A connection of a proxy, which will say whose it is.
+    fn expect_header(self: &Rc<Self>, connection: Connection, proxy: PeerAddress) {
+        let (closed, told) = self.connections.accepted_from_proxy();
+        let Some(stream) = self.or_lost(self.stream(connection, closed), &proxy) else { return };
+        self.connections.arriving(&told, &stream);
+        let inner = self.clone();
+        IoLoop::current().spawn(async move { inner.arrive(stream, proxy, &told).await });
+    }
+
+    async fn arrive(&self, stream: IoStream, proxy: PeerAddress, told: &Told) {
+        let Some(protocol) = &self.proxy_protocol else { return };
+        let header = match protocol.header(&stream).await {
+            Ok(header) => header,
+            Err(problem) => {
+                match problem {
+                    NoHeader::Nothing => tracing::debug!("{proxy}: {problem}"),
+                    _ => {
+                        tracing::info!("closing a connection of {proxy}: {problem}");
+                        self.connections.refused_proxy_protocol();
+                    }
+                }
+                return stream.close();
+            }
+        };
+        let address = header.source.map_or(proxy, PeerAddress::Inet);
+        if !self.connections.take_place(told, &address) {
+            tracing::debug!("{address} has as many connections as a peer may have");
+            return stream.close();
+        }
+        if self.or_lost(self.secure(&stream), &address).is_some() {
+            self.connections.opened(told, &stream);
+            (self.on_stream)(stream, address);
+        }
+    }
+}
+
+enum Judgement {
     ExpectHeader,
     Serve,
     Refuse,
@@ -116,7 +182,7 @@ pub(crate) enum Judgement {
 
 /// Why a trusted peer's connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoHeader {
+enum NoHeader {
     Malformed(ProxyHeaderError),
     /// It ended within the header.
     CutShort,

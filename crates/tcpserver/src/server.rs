@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use landspout_ioloop::{IoLoop, with_timeout};
+use landspout_ioloop::with_timeout;
 #[cfg(feature = "tls")]
 use landspout_iostream::Tls;
 use landspout_iostream::{IoStream, StreamOptions};
@@ -19,11 +19,11 @@ use landspout_netutil::ReloadableServerConfig;
 use landspout_netutil::{AcceptOptions, BindOptions, Connection, Listener, PeerAddress, SHARED_ACCEPT_BATCH};
 use landspout_process::{ForkOptions, task_id};
 
-use crate::connections::{Arrival, Closed, ConnectionCounts, Connections};
+use crate::connections::{Closed, ConnectionCounts, Connections};
 use crate::error::ServerError;
 use crate::handler::HandleStream;
 use crate::options::TcpServerOptions;
-use crate::proxy_protocol::{Judgement, NoHeader, ProxyProtocol};
+use crate::proxy_protocol::ProxyProtocol;
 
 /// A TCP server on one thread or many processes: Tornado's `TCPServer`.
 ///
@@ -295,20 +295,12 @@ impl Inner {
     fn accepted(self: &Rc<Self>, connection: Connection, address: PeerAddress) {
         match &self.proxy_protocol {
             None => self.serve(connection, address),
-            Some(protocol) => match protocol.judge(&address) {
-                Judgement::Serve => self.serve(connection, address),
-                Judgement::ExpectHeader => self.expect_header(connection, address),
-                Judgement::Refuse => {
-                    // As below: anybody may cause it.
-                    tracing::debug!("{address} is no trusted proxy");
-                    self.connections.refused_at_once();
-                }
-            },
+            Some(protocol) => protocol.accepted(self, connection, address),
         }
     }
 
-    fn serve(&self, connection: Connection, address: PeerAddress) {
-        let Some(closed) = self.connections.accepted(&address) else {
+    pub(crate) fn serve(&self, connection: Connection, address: PeerAddress) {
+        let Some((closed, told)) = self.connections.accepted(&address) else {
             // A flood of them shall not be one of log lines, too.
             tracing::debug!("{address} has as many connections as a peer may have");
             return;
@@ -318,47 +310,14 @@ impl Inner {
             Ok(stream)
         });
         if let Some(stream) = self.or_lost(stream, &address) {
-            self.connections.opened(&stream);
-            (self.on_stream)(stream, address);
-        }
-    }
-
-    /// A connection of a proxy, which will say whose it is.
-    fn expect_header(self: &Rc<Self>, connection: Connection, proxy: PeerAddress) {
-        let (closed, arrival) = self.connections.accepted_from_proxy();
-        let Some(stream) = self.or_lost(self.stream(connection, closed), &proxy) else { return };
-        self.connections.arriving(&arrival, &stream);
-        let inner = self.clone();
-        IoLoop::current().spawn(async move { inner.arrive(stream, proxy, &arrival).await });
-    }
-
-    async fn arrive(&self, stream: IoStream, proxy: PeerAddress, arrival: &Arrival) {
-        let Some(protocol) = &self.proxy_protocol else { return };
-        let header = match protocol.header(&stream).await {
-            Ok(header) => header,
-            Err(problem) => {
-                match problem {
-                    NoHeader::Nothing => tracing::debug!("{proxy}: {problem}"),
-                    _ => {
-                        tracing::info!("closing a connection of {proxy}: {problem}");
-                        self.connections.refused_proxy_protocol();
-                    }
-                }
-                return stream.close();
+            if let Some(told) = told {
+                self.connections.opened(&told, &stream);
             }
-        };
-        let address = header.source.map_or(proxy, PeerAddress::Inet);
-        if !self.connections.take_place(arrival, &address) {
-            tracing::debug!("{address} has as many connections as a peer may have");
-            return stream.close();
-        }
-        if self.or_lost(self.secure(&stream), &address).is_some() {
-            self.connections.arrived(arrival, &stream);
             (self.on_stream)(stream, address);
         }
     }
 
-    fn stream(&self, connection: Connection, closed: Closed) -> io::Result<IoStream> {
+    pub(crate) fn stream(&self, connection: Connection, closed: Closed) -> io::Result<IoStream> {
         match connection {
             Connection::Tcp(socket) => IoStream::from_accepted_tcp(socket, self.streams, self.nodelay, closed),
             Connection::Unix(socket) => IoStream::from_accepted_unix(socket, self.streams, closed),
@@ -366,7 +325,7 @@ impl Inner {
     }
 
     #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "there is no TLS to begin"))]
-    fn secure(&self, stream: &IoStream) -> io::Result<()> {
+    pub(crate) fn secure(&self, stream: &IoStream) -> io::Result<()> {
         #[cfg(feature = "tls")]
         if let Some((config, limit)) = &self.tls {
             // Behind a header of the PROXY protocol, the handshake may have begun.
@@ -378,7 +337,7 @@ impl Inner {
     }
 
     /// The loop is closed, or a handshake can't begin: this connection is lost, the next may not be.
-    fn or_lost<T>(&self, result: io::Result<T>, address: &PeerAddress) -> Option<T> {
+    pub(crate) fn or_lost<T>(&self, result: io::Result<T>, address: &PeerAddress) -> Option<T> {
         if let Err(error) = &result {
             self.connections.refused();
             tracing::warn!("cannot serve the connection of {address}: {error}");
