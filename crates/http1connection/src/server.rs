@@ -3,14 +3,13 @@
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use landspout_httputil::{HttpServerConnectionDelegate, RequestContext, ServerConnectionId};
-use landspout_ioloop::{Deadline, IoLoop, Ready, panic_message};
+use landspout_ioloop::{Deadline, IoLoop, Ready, log_panic};
 use landspout_iostream::IoStream;
 
 use crate::connection::{Link, Stage};
@@ -436,9 +435,7 @@ impl<D: HttpServerConnectionDelegate, F, M> Serving<D, F, M> {
     #[cold]
     fn report_close(&self) {
         let (delegate, id) = (&self.shared.core.delegate, self.link.id);
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| delegate.on_close(id))) {
-            tracing::error!("panic in on_close: {}", panic_message(&*payload));
-        }
+        log_panic("in on_close", || delegate.on_close(id));
     }
 }
 
@@ -446,9 +443,7 @@ impl<D: HttpServerConnectionDelegate, F, M> Drop for Serving<D, F, M> {
     fn drop(&mut self) {
         // The application's part in a request that is cancelled goes first; and who keeps an exchange doesn't keep the socket.
         let phase = std::mem::replace(&mut self.phase, Phase::Ending);
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(phase))) {
-            tracing::error!("panic while a request was dropped: {}", panic_message(&*payload));
-        }
+        log_panic("while a request was dropped", || drop(phase));
         if !self.link.is_detached() {
             self.link.stream.close_when_flushed();
         }

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use landspout_http1::RequestDecoder;
-use landspout_ioloop::panic_message;
+use landspout_ioloop::report_panic;
 
 use crate::connection::{Http1Connection, Link};
 use crate::rendered::Rendered;
@@ -126,7 +126,7 @@ impl<F: Future<Output = ()>> Worker<F> {
 impl<F> Worker<F> {
     #[cold]
     fn panicked(&self, payload: &(dyn Any + Send)) -> Outcome {
-        tracing::error!("panic in a request handler: {}", panic_message(payload));
+        report_panic(&"in a request handler", payload);
         self.desk.broken.set(true);
         let exchange = self.desk.exchange.borrow().clone();
         exchange.panicked()

@@ -10,12 +10,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::buffers::Buffers;
-use crate::error::log_panic;
 use crate::ioloop::Inner;
+use crate::panic::log_panic;
 use crate::registration::EventTarget;
 use crate::remote::Remote;
 use crate::task::Tasks;
-use crate::wheel::{Action, Key, Wheel};
+use crate::wheel::{Action, Batch, Key, Wheel};
 
 /// How many operations that never have to wait a task may do in one poll. A peer that always has more to say, or always
 /// takes what it is sent, would otherwise keep the loop for itself.
@@ -193,18 +193,18 @@ impl Commons {
 
     /// Runs the timers that are due now.
     #[inline(never)]
-    pub(crate) fn run_timeouts(&self, batch: &mut Vec<Key>) {
+    pub(crate) fn run_timeouts(&self, batch: &mut Batch) {
         self.due.set(None);
         let now = self.now_nanos();
         self.wheel.borrow_mut().expire(now, batch);
-        for key in batch.drain(..) {
+        while let Some(key) = batch.pop() {
             // An earlier one of the batch may have removed it.
             let action = self.wheel.borrow_mut().remove(key);
             match action {
                 Some(Action::Call(callback)) => log_panic("in callback", callback),
                 Some(Action::Wake(wakee)) => log_panic("in a waker", || self.tasks.wake(wakee)),
-                None => {}
-            }
+                None => None,
+            };
         }
     }
 

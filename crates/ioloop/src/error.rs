@@ -4,8 +4,9 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
+
+use crate::panic::panic_message;
 
 /// A request that an [`IoLoop`](crate::IoLoop) or a [`PeriodicCallback`](crate::PeriodicCallback) refuses.
 #[derive(Debug)]
@@ -165,22 +166,3 @@ impl fmt::Display for JoinError {
 }
 
 impl std::error::Error for JoinError {}
-
-/// Runs foreign code, or drops a foreign value: a panic is logged as one in `context` and goes no further.
-#[inline]
-pub(crate) fn log_panic(context: impl fmt::Display, f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        tracing::error!("panic {context}: {}", panic_message(&*payload));
-    }
-}
-
-/// The text of a panic's payload, for log lines.
-pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        text
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text
-    } else {
-        "a payload that is not text"
-    }
-}

@@ -14,8 +14,9 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::error::{JoinError, log_panic, panic_message};
+use crate::error::JoinError;
 use crate::ioloop::IoLoop;
+use crate::panic::{log_panic, report_panic};
 use crate::thread_pool::ThreadPoolExecutor;
 
 /// A piece of work for an [`Executor`]. It does not panic.
@@ -103,7 +104,7 @@ impl IoLoop {
         let promise = Promise(Some(slot.clone()));
         let job = move || {
             let result = catch_unwind(AssertUnwindSafe(func)).map_err(|payload| {
-                tracing::error!("panic in a job of an executor: {}", panic_message(&*payload));
+                report_panic(&"in a job of an executor", &*payload);
                 JoinError::Panicked(payload)
             });
             promise.resolve(result);

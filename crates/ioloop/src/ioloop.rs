@@ -11,13 +11,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::clock::{Clock, SystemClock};
 use crate::commons::Commons;
-use crate::error::{LoopError, log_panic};
+use crate::error::LoopError;
 use crate::events::Events;
+use crate::panic::log_panic;
 use crate::reactor::Reactor;
 use crate::remote::{Arrivals, Remote};
 use crate::task::{self, JoinHandle, attach_to_thread, detach_from_thread};
 use crate::timeout::TimeoutHandle;
-use crate::wheel::Action;
+use crate::wheel::{Action, Batch};
 
 /// How often one turn lets tasks that woke each other run again before timeouts and I/O get their chance.
 const TASK_ROUNDS: usize = 8;
@@ -387,7 +388,7 @@ impl fmt::Debug for IoLoop {
 impl Inner {
     fn run(&self) -> Result<(), LoopError> {
         let commons = &*self.commons;
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         loop {
             self.run_callbacks();
             commons.refill();

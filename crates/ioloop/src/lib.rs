@@ -77,6 +77,7 @@ mod events;
 #[cfg(feature = "executor")]
 mod executor;
 mod ioloop;
+mod panic;
 mod periodic;
 mod reactor;
 mod registration;
@@ -92,11 +93,12 @@ mod wheel;
 
 pub use callback::CallbackResult;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use error::{JitterError, JoinError, LoopError, RunSyncError, panic_message};
+pub use error::{JitterError, JoinError, LoopError, RunSyncError};
 pub use events::Events;
 #[cfg(feature = "executor")]
 pub use executor::{Executor, ExecutorFuture, Job};
 pub use ioloop::IoLoop;
+pub use panic::{log_panic, panic_message, report_panic};
 pub use periodic::{CallbackTime, PeriodicCallback};
 pub use registration::{EventTarget, Ready, Registration};
 pub use remote::Remote;

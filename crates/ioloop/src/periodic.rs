@@ -15,8 +15,9 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::callback::{CallbackResult, log_error};
-use crate::error::{JitterError, LoopError, log_panic};
+use crate::error::{JitterError, LoopError};
 use crate::ioloop::{Inner, IoLoop};
+use crate::panic::log_panic;
 use crate::timeout::TimeoutHandle;
 
 const CONTEXT: &str = "in periodic callback";
@@ -237,7 +238,9 @@ impl Periodic {
         let (Some(io_loop), Some(callback)) = (io_loop, self.callback.take()) else { return };
         let mut call = Call { periodic: self, callback: Some(callback), go_on: ControlFlow::Continue(()) };
         match &mut call.callback {
-            Some(Callback::Plain(callback)) => log_panic(CONTEXT, || call.go_on = callback()),
+            Some(Callback::Plain(callback)) => {
+                call.go_on = log_panic(CONTEXT, callback).unwrap_or(ControlFlow::Continue(()));
+            }
             _ => drop(io_loop.spawn(async move {
                 // As a whole: the task must own it, or its drop would come too early.
                 let mut call = call;

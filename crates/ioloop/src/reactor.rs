@@ -4,7 +4,6 @@
 //! same slot; nobody is called while anything here is borrowed.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::RawFd;
@@ -15,8 +14,9 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 use slab::Slab;
 
-use crate::error::{LoopError, log_panic};
+use crate::error::LoopError;
 use crate::events::Events;
+use crate::panic::log_panic;
 use crate::registration::{Readiness, Ready};
 use crate::task::Tasks;
 
@@ -90,7 +90,8 @@ pub(crate) struct Reactor {
     /// Taken out while a batch is dispatched.
     events: Cell<Option<mio::Events>>,
     sources: RefCell<Slab<Source>>,
-    handlers: RefCell<HashMap<RawFd, Token>>,
+    /// By descriptor, since these are small numbers.
+    handlers: RefCell<Vec<Option<Token>>>,
     next_generation: Cell<NonZeroU32>,
 }
 
@@ -146,17 +147,25 @@ impl Reactor {
     }
 
     pub(crate) fn add_handler(&self, fd: RawFd, events: Events, callback: Callback) -> Result<(), LoopError> {
-        if self.handlers.borrow().contains_key(&fd) {
+        if self.handler(fd).is_some() {
             return Err(LoopError::HandlerExists(fd));
         }
         let handler = Handler { fd, events: Cell::new(events), callback: Cell::new(Some(callback)) };
         let token = self.insert(Some((fd, events.interest())), Kind::Handler(Rc::new(handler)))?;
-        self.handlers.borrow_mut().insert(fd, token);
+        let (mut handlers, index) = (self.handlers.borrow_mut(), fd as usize);
+        if handlers.len() <= index {
+            handlers.resize(index + 1, None);
+        }
+        handlers[index] = Some(token);
         Ok(())
     }
 
+    fn handler(&self, fd: RawFd) -> Option<Token> {
+        self.handlers.borrow().get(usize::try_from(fd).ok()?).copied().flatten()
+    }
+
     pub(crate) fn update_handler(&self, fd: RawFd, events: Events) -> Result<(), LoopError> {
-        let token = self.handlers.borrow().get(&fd).copied().ok_or(LoopError::NoHandler(fd))?;
+        let token = self.handler(fd).ok_or(LoopError::NoHandler(fd))?;
         if let Some(Kind::Handler(handler)) = self.find(token) {
             self.reregister(&handler, events, token)?;
             handler.events.set(events);
@@ -166,7 +175,8 @@ impl Reactor {
 
     /// False if the descriptor had no handler.
     pub(crate) fn remove_handler(&self, fd: RawFd) -> bool {
-        let Some(token) = self.handlers.borrow_mut().remove(&fd) else { return false };
+        let Some(token) = self.handler(fd) else { return false };
+        self.handlers.borrow_mut()[fd as usize] = None;
         self.deregister(fd);
         self.forget(token);
         true
@@ -277,7 +287,9 @@ impl Reactor {
     #[inline(never)]
     fn call(&self, token: Token, kind: &Kind, ready: Ready, tasks: &Tasks) {
         match kind {
-            Kind::Registration(readiness) => log_panic("in an event target", || readiness.raise(ready, tasks)),
+            Kind::Registration(readiness) => {
+                log_panic("in an event target", || readiness.raise(ready, tasks));
+            }
             Kind::Handler(handler) => self.run_handler(token, handler, ready),
         }
     }

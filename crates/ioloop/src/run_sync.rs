@@ -8,8 +8,9 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::error::{RunSyncError, log_panic};
+use crate::error::RunSyncError;
 use crate::ioloop::{Inner, IoLoop};
+use crate::panic::log_panic;
 
 impl IoLoop {
     /// Runs the loop until `future` is done and gives its result. Other tasks run meanwhile, and wait afterwards.

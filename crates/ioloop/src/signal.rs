@@ -26,8 +26,9 @@ pub use signal_hook::consts::signal::{
 use signal_hook::consts::FORBIDDEN;
 use signal_hook_mio::v1_0::Signals;
 
-use crate::error::{LoopError, log_panic};
+use crate::error::LoopError;
 use crate::ioloop::{Inner, IoLoop};
+use crate::panic::log_panic;
 
 type Callback = Box<dyn FnMut()>;
 

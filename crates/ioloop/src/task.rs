@@ -24,7 +24,8 @@ use pin_project_lite::pin_project;
 use slab::Slab;
 
 use crate::commons::Commons;
-use crate::error::{JoinError, log_panic, panic_message};
+use crate::error::JoinError;
+use crate::panic::{log_panic, report_panic};
 use crate::remote::Remote;
 
 thread_local! {
@@ -168,7 +169,7 @@ impl Tasks {
     #[inline(never)]
     fn end(&self, key: TaskKey, future: BoxedFuture, waker: Waker, panic: Option<Box<dyn Any + Send>>) {
         if let Some(payload) = panic {
-            tracing::error!("panic in task: {}", panic_message(&*payload));
+            report_panic(&"in task", &*payload);
         }
         self.drop_task(key, Some(future));
         drop(waker);
@@ -346,7 +347,7 @@ impl<F: Future> Future for Joined<F> {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
             Err(payload) => {
-                tracing::error!("panic in task: {}", panic_message(&*payload));
+                report_panic(&"in task", &*payload);
                 Err(JoinError::Panicked(payload))
             }
         };

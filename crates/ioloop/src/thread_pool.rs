@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use crate::error::log_panic;
 use crate::executor::{Executor, Job};
+use crate::panic::log_panic;
 
 /// Tornado's own fallback pool has as many: the threads mostly wait, for a disk or a name server.
 const WORKERS_PER_CPU: usize = 5;

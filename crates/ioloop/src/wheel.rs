@@ -13,6 +13,9 @@
 //! Times are nanoseconds since the loop was made. A deadline's tick is rounded up and the present rounded down, so a
 //! timer is never early, and at most one tick late.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use crate::task::Wakee;
 
 /// With six bits each, enough for every `u64` of nanoseconds.
@@ -31,15 +34,26 @@ pub(crate) enum Action {
 }
 
 /// Names one armed timer. Once it fired or was removed the name is stale and names nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
-    index: u32,
     serial: u64,
+    index: u32,
 }
 
 impl Key {
     /// Names no timer.
     pub(crate) const NONE: Self = Self { index: NIL, serial: u64::MAX };
+}
+
+/// The timers that are due, each with its deadline; the first to run comes out first. A turn rarely has more than a few, and a heap is a
+/// tenth of a sort's code.
+#[derive(Default)]
+pub(crate) struct Batch(BinaryHeap<Reverse<(u64, Key)>>);
+
+impl Batch {
+    pub(crate) fn pop(&mut self) -> Option<Key> {
+        self.0.pop().map(|Reverse((_, key))| key)
+    }
 }
 
 struct Entry {
@@ -164,8 +178,8 @@ impl Wheel {
         Some(self.slots[level][slot].earliest.saturating_mul(NANOS_PER_TICK))
     }
 
-    /// Puts what is due at `now` into `batch`, in the order to run it.
-    pub(crate) fn expire(&mut self, now: u64, batch: &mut Vec<Key>) {
+    /// Puts what is due at `now` into `batch`.
+    pub(crate) fn expire(&mut self, now: u64, batch: &mut Batch) {
         let now_tick = now / NANOS_PER_TICK;
         while let Some((level, slot)) = self.next_slot() {
             let begin = self.first_tick(level, slot);
@@ -180,10 +194,9 @@ impl Wheel {
         while index != NIL {
             let entry = &mut self.entries[index as usize];
             entry.place = Place::Batch;
-            batch.push(Key { index, serial: entry.serial });
+            batch.0.push(Reverse((entry.deadline, Key { serial: entry.serial, index })));
             index = entry.next;
         }
-        batch.sort_unstable_by_key(|key| (self.entries[key.index as usize].deadline, key.serial));
     }
 
     /// Takes every timer out, for a loop that closes.
@@ -322,9 +335,7 @@ mod tests {
 
     /// Runs the wheel to `now` and gives the deadlines that came out.
     fn expire(wheel: &mut Wheel, now: u64) -> Vec<u64> {
-        let mut batch = Vec::new();
-        wheel.expire(now, &mut batch);
-        batch
+        due(wheel, now)
             .into_iter()
             .map(|key| {
                 let deadline = wheel.entries[key.index as usize].deadline;
@@ -332,6 +343,13 @@ mod tests {
                 deadline
             })
             .collect()
+    }
+
+    /// What is due, in the order to run it.
+    fn due(wheel: &mut Wheel, now: u64) -> Vec<Key> {
+        let mut batch = Batch::default();
+        wheel.expire(now, &mut batch);
+        std::iter::from_fn(|| batch.pop()).collect()
     }
 
     #[test]
@@ -349,9 +367,7 @@ mod tests {
         for deadline in [3 * MS, MS + 7, MS + 2, 700 * MS, MS + 7] {
             keys.push(wheel.insert(deadline, nothing()));
         }
-        let mut batch = Vec::new();
-        wheel.expire(800 * MS, &mut batch);
-        assert_eq!(batch, [keys[2], keys[1], keys[4], keys[0], keys[3]]);
+        assert_eq!(due(&mut wheel, 800 * MS), [keys[2], keys[1], keys[4], keys[0], keys[3]]);
     }
 
     #[test]
@@ -443,20 +459,16 @@ mod tests {
     fn one_of_a_batch_can_be_removed_and_another_be_armed_meanwhile() {
         let mut wheel = Wheel::new(0);
         let keys = [1, 2, 3].map(|i| wheel.insert(i * MS, nothing()));
-        let mut batch = Vec::new();
-        wheel.expire(5 * MS, &mut batch);
-        assert_eq!(batch, keys);
+        assert_eq!(due(&mut wheel, 5 * MS), keys);
         assert!(wheel.remove(keys[0]).is_some());
         assert!(wheel.remove(keys[2]).is_some());
         // Both take places that were freed.
-        let due = wheel.insert(0, nothing());
+        let now = wheel.insert(0, nothing());
         let later = wheel.insert(9 * MS, nothing());
         assert!(wheel.remove(keys[1]).is_some());
         assert!(wheel.remove(keys[2]).is_none());
-        batch.clear();
-        wheel.expire(5 * MS, &mut batch);
-        assert_eq!(batch, [due]);
-        assert!(wheel.remove(due).is_some() && wheel.remove(later).is_some());
+        assert_eq!(due(&mut wheel, 5 * MS), [now]);
+        assert!(wheel.remove(now).is_some() && wheel.remove(later).is_some());
         assert_eq!((wheel.next_expiration(), wheel.len()), (None, 0));
     }
 

@@ -11,11 +11,10 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use landspout_ioloop::{EventTarget, IoLoop, LoopError, Ready, Registration, TimeoutHandle, panic_message};
+use landspout_ioloop::{EventTarget, IoLoop, LoopError, Ready, Registration, TimeoutHandle, log_panic};
 
 use socket2::SockRef;
 
@@ -244,9 +243,7 @@ impl Acceptor {
 
     fn call(&self, connection: Connection, peer: PeerAddress) {
         let Some(mut callback) = self.callback.take() else { return };
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(connection, peer))) {
-            tracing::error!("panic in an accept callback: {}", panic_message(&*payload));
-        }
+        log_panic("in an accept callback", || callback(connection, peer));
         if self.source.borrow().is_some() {
             self.callback.set(Some(callback));
         }

@@ -10,11 +10,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::unix::process::{ExitStatusExt, parent_id};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{self, ExitStatus};
 use std::time::Duration;
 
-use landspout_ioloop::{IoLoop, panic_message};
+use landspout_ioloop::{IoLoop, log_panic};
 use libc::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
 use crate::fork::{
@@ -230,9 +229,7 @@ impl Supervisor {
 
     fn tell(&self, event: WorkerEvent) {
         let Some(on_worker) = &self.on_worker else { return };
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (on_worker.borrow_mut())(event))) {
-            tracing::error!("panic in on_worker: {}", panic_message(&*payload));
-        }
+        log_panic("in on_worker", || (on_worker.borrow_mut())(event));
     }
 
     /// Plans a restart of worker `id`, or gives up when there were too many; whether it was planned.
