@@ -6,7 +6,7 @@
 use landspout_httputil::{HttpHeaders, HttpOutputError};
 
 use crate::error::shortened;
-use crate::framing::{BodyLength, Kind, connection_options, decimal, kind};
+use crate::framing::{BodyLength, Kind, connection_options, decimal, is_word, kind};
 
 /// Which of the fields that the codec reads the application gave, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub(crate) fn append_connection<'a>(
 ) {
     let others = values(headers, Kind::Connection)
         .flat_map(connection_options)
-        .filter(|option| !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive"));
+        .filter(|option| !is_word(option, b"close") && !is_word(option, b"keep-alive"));
     let mut separator: &[u8] = b"Connection: ";
     for option in ours.into_iter().chain(others) {
         out.extend_from_slice(separator);

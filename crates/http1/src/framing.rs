@@ -347,9 +347,9 @@ pub(crate) fn check_transfer_encoding<'a>(values: impl Iterator<Item = &'a [u8]>
             if chunked || !is_token(coding) {
                 return Err(DecodeError::TransferEncoding(shortened(value)));
             }
-            if member.eq_ignore_ascii_case(b"chunked") {
+            if is_word(member, b"chunked") {
                 chunked = true;
-            } else if coding.eq_ignore_ascii_case(b"chunked") {
+            } else if is_word(coding, b"chunked") {
                 return Err(DecodeError::TransferEncoding(shortened(value)));
             } else {
                 unsupported = Some(member);
@@ -371,7 +371,7 @@ pub(crate) fn check_expect<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result
     let mut expects = false;
     for value in values {
         for member in value.split(|byte| *byte == b',').map(trim_ows).filter(|member| !member.is_empty()) {
-            if !member.eq_ignore_ascii_case(b"100-continue") {
+            if !is_word(member, b"100-continue") {
                 return Err(DecodeError::Expectation(shortened(value)));
             }
             expects = true;
@@ -393,9 +393,9 @@ impl ConnectionOptions {
     pub(crate) fn read<'a>(values: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut options = Self::default();
         for option in values.flat_map(connection_options) {
-            options.close |= option.eq_ignore_ascii_case(b"close");
-            options.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-            options.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+            options.close |= is_word(option, b"close");
+            options.keep_alive |= is_word(option, b"keep-alive");
+            options.upgrade |= is_word(option, b"upgrade");
         }
         options
     }
@@ -430,7 +430,14 @@ pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
         b"transfer-encoding",
         b"upgrade",
     ];
-    FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+    FORBIDDEN.iter().any(|forbidden| is_word(name, forbidden))
+}
+
+/// Whether `token` is that word, without regard to case. A function, since the comparison with a constant is unrolled wherever it
+/// is compiled.
+#[inline(never)]
+pub(crate) fn is_word(token: &[u8], word: &[u8]) -> bool {
+    token.eq_ignore_ascii_case(word)
 }
 
 fn trim_start(bytes: &[u8]) -> &[u8] {

@@ -17,9 +17,6 @@ use crate::framing::{
 use crate::request_line::{self, RequestLine, TargetForm};
 use crate::status_line;
 
-/// As many fields as the default limit allows.
-const ON_STACK: usize = 100;
-
 /// Stores a head that `scan.rs` found complete and well formed.
 #[cold]
 pub(crate) fn parse_scanned_request(
@@ -31,9 +28,8 @@ pub(crate) fn parse_scanned_request(
     crate::decoder::count::PARSED.with(|n| n.set(n.get() + 1));
     // Neither falls back: the scan has seen to that.
     let line = request_line::parse(head).ok_or_else(|| DecodeError::RequestLine(shortened(head)))?;
-    let mut room = Room::new();
-    let fields = room.parse(&head[line.len()..], max_headers)?;
-    store_request(head, line, fields, storage)
+    let fields = parse_fields(&head[line.len()..], max_headers)?;
+    store_request(head, line, &fields, storage)
 }
 
 /// Stores a request's head and notes where its parts are.
@@ -79,8 +75,7 @@ pub(crate) fn parse_scanned_response(
     #[cfg(test)]
     crate::decoder::count::PARSED.with(|n| n.set(n.get() + 1));
     let line = status_line::parse(head).ok_or_else(|| DecodeError::StatusLine(shortened(head)))?;
-    let mut room = Room::new();
-    let fields = room.parse(&head[line.len..], max_headers)?;
+    let fields = parse_fields(&head[line.len..], max_headers)?;
     let mut seen = FramingFields::default();
     let mut index = storage.reset(head);
     for (n, field) in fields.iter().enumerate() {
@@ -94,8 +89,7 @@ pub(crate) fn parse_scanned_response(
 
 /// Reads a trailer section that `scan.rs` found complete and well formed, and not empty.
 pub(crate) fn parse_scanned_trailers(block: &[u8], max_headers: usize) -> Result<HttpHeaders, DecodeError> {
-    let mut room = Room::new();
-    let fields = room.parse(block, max_headers)?;
+    let fields = parse_fields(block, max_headers)?;
     let mut trailers = HttpHeaders::new();
     let mut index = trailers.reset(block);
     for field in fields {
@@ -107,33 +101,17 @@ pub(crate) fn parse_scanned_trailers(block: &[u8], max_headers: usize) -> Result
     Ok(trailers)
 }
 
-/// Room for fields: on the stack unless there may be many.
-struct Room<'i> {
-    on_stack: [Header<'i>; ON_STACK],
-    on_heap: Vec<Header<'i>>,
-}
-
-impl<'i> Room<'i> {
-    fn new() -> Self {
-        Self { on_stack: [httparse::EMPTY_HEADER; ON_STACK], on_heap: Vec::new() }
-    }
-
-    /// The fields of a section that the scan has found good, so that nothing fails.
-    fn parse(&mut self, section: &'i [u8], max_headers: usize) -> Result<&[Header<'i>], DecodeError> {
-        // However high the limit is: a field has four bytes at least.
-        let most = max_headers.min(section.len() / 4);
-        let room = match self.on_stack.get_mut(..most) {
-            Some(room) => room,
-            None => {
-                self.on_heap.resize(most, httparse::EMPTY_HEADER);
-                &mut self.on_heap
-            }
-        };
-        match httparse::parse_headers(section, room) {
-            Ok(Status::Complete((_, fields))) => Ok(fields),
-            _ => Err(DecodeError::FieldName(shortened(section))),
-        }
-    }
+/// The fields of a section that the scan has found good, so that nothing fails.
+#[inline(never)]
+fn parse_fields(section: &[u8], max_headers: usize) -> Result<Vec<Header<'_>>, DecodeError> {
+    // However high the limit is: a field has four bytes at least.
+    let mut fields = vec![httparse::EMPTY_HEADER; max_headers.min(section.len() / 4)];
+    let found = match httparse::parse_headers(section, &mut fields) {
+        Ok(Status::Complete((_, found))) => found.len(),
+        _ => return Err(DecodeError::FieldName(shortened(section))),
+    };
+    fields.truncate(found);
+    Ok(fields)
 }
 
 /// Where `part`, a slice of `whole`, lies in it.

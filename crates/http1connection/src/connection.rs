@@ -5,7 +5,6 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell, RefMut};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
@@ -16,7 +15,7 @@ use landspout_httputil::{
     HttpConnection, HttpHeaders, HttpOutputError, Method, RequestContext, ResponseStartLine, ServerConnectionId,
     Version,
 };
-use landspout_ioloop::{Deadline, panic_message};
+use landspout_ioloop::{Deadline, log_panic};
 use landspout_iostream::IoStream;
 
 use crate::pump::{CHUNK_OVERHEAD, Piece, output_error, write_piece};
@@ -206,8 +205,8 @@ impl Http1Connection {
             return Outcome::Cut;
         }
         self.encoder.borrow_mut().close_after();
-        let write = |start_line: &_, headers: &_, body: &_| self.write_response(start_line, headers, body);
-        let sent = self.rendered.refusals.write(refusal, write);
+        let mut write = |start_line: &_, headers: &_, body: &_| self.write_response(start_line, headers, body);
+        let sent = self.rendered.refusals.write(refusal, &mut write);
         if sent.is_ok() { Outcome::Linger } else { Outcome::Cut }
     }
 
@@ -217,9 +216,7 @@ impl Http1Connection {
         let outcome = self.fail(&Refusal::Panicked);
         if let (Outcome::Cut, Some(link)) = (outcome, &self.link) {
             link.stream.close();
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.report_close())) {
-                tracing::error!("panic in a close callback: {}", panic_message(&*payload));
-            }
+            log_panic("in a close callback", || self.report_close());
         }
         outcome
     }
@@ -577,11 +574,12 @@ pub(crate) fn refuse_unread(link: &Link, rendered: &Rendered, refusal: &Refusal<
         true => ResponseEncoder::new(&Method::HEAD, Version::HTTP_11, false),
         false => ResponseEncoder::for_error(),
     };
-    let date = link.date(rendered);
-    let write = |start_line: &ResponseStartLine, headers: &HttpHeaders, body: &[u8]| {
-        let compose = |out: &mut Vec<u8>| encoder.response(start_line, headers, body, &date, out);
+    link.refresh(rendered, link.stream.now());
+    let mut write = |start_line: &ResponseStartLine, headers: &HttpHeaders, body: &[u8]| {
+        let compose =
+            |out: &mut Vec<u8>| encoder.response_with(&mut rendered.heads.borrow_mut(), start_line, headers, body, out);
         link.stream.write_with(body.len(), compose).map_err(output_error)?
     };
     // A peer that is gone needs no answer.
-    let _ = rendered.refusals.write(refusal, write);
+    let _ = rendered.refusals.write(refusal, &mut write);
 }

@@ -71,14 +71,14 @@ pub(crate) fn write_piece<'a>(
     };
     // The stream is asked for room for all of it before the encoder counts anything.
     let expected = chunk.len() + CHUNK_OVERHEAD;
-    if chunk.len() < LARGE_PIECE {
-        let sent = stream.write_with(expected, |out| frame(chunk).map(|framed| framed.append_to(out)));
-        return sent.map_err(output_error)?;
-    }
-    let framed =
-        stream.write_with(expected, |out| frame(chunk).inspect(|framed| out.extend_from_slice(framed.prefix())));
+    let large = chunk.len() >= LARGE_PIECE;
+    let append = |framed: &Framed<'_>, out: &mut Vec<u8>| match large {
+        true => out.extend_from_slice(framed.prefix()),
+        false => framed.append_to(out),
+    };
+    let framed = stream.write_with(expected, |out| frame(chunk).inspect(|framed| append(framed, out)));
     let framed = framed.map_err(output_error)??;
-    if framed.is_empty() {
+    if !large || framed.is_empty() {
         return Ok(());
     }
     // Behind its framing.

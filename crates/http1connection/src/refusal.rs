@@ -6,12 +6,11 @@
 use std::cell::OnceCell;
 use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use landspout_http1::DecodeError;
 use landspout_httputil::{HttpHeaders, HttpInputError, HttpOutputError, ResponseStartLine, StatusCode};
-use landspout_ioloop::panic_message;
+use landspout_ioloop::log_panic;
 
 /// Why a server answers a request itself, with an error.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +85,9 @@ pub(crate) struct Shape(OnceCell<Box<Shaper>>);
 
 type Shaper = dyn Fn(&Refusal<'_>) -> ErrorResponse;
 
+/// Writes a whole answer, framed for whom it is for.
+pub(crate) type Write<'w> = dyn FnMut(&ResponseStartLine, &HttpHeaders, &[u8]) -> Result<(), HttpOutputError> + 'w;
+
 impl Shape {
     pub(crate) fn new(shape: impl Fn(&Refusal<'_>) -> ErrorResponse + 'static) -> Self {
         Self(OnceCell::from(Box::new(shape) as Box<_>))
@@ -99,27 +101,16 @@ impl Shape {
 
     fn call(&self, refusal: &Refusal<'_>) -> Option<ErrorResponse> {
         let shape = self.0.get()?;
-        match catch_unwind(AssertUnwindSafe(|| shape(refusal))) {
-            Ok(mut answer) => {
-                for name in ["Connection", "Content-Length", "Date", "Transfer-Encoding", "Trailer", "Upgrade"] {
-                    answer.headers.remove(name);
-                }
-                Some(answer)
-            }
-            Err(payload) => {
-                tracing::error!("panic while an error's answer was made: {}", panic_message(&*payload));
-                None
-            }
+        let mut answer = log_panic("while an error's answer was made", || shape(refusal))?;
+        for name in ["Connection", "Content-Length", "Date", "Transfer-Encoding", "Trailer", "Upgrade"] {
+            answer.headers.remove(name);
         }
+        Some(answer)
     }
 
     /// Writes the answer: the owner's, or where there is none, or one that can't be sent, the status in words.
     #[cold]
-    pub(crate) fn write(
-        &self,
-        refusal: &Refusal<'_>,
-        mut write: impl FnMut(&ResponseStartLine, &HttpHeaders, &[u8]) -> Result<(), HttpOutputError>,
-    ) -> Result<(), HttpOutputError> {
+    pub(crate) fn write(&self, refusal: &Refusal<'_>, write: &mut Write<'_>) -> Result<(), HttpOutputError> {
         const PLAIN: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "text/plain")]);
         let start_line = ResponseStartLine::new(refusal.status());
         if let Some(answer) = self.call(refusal) {

@@ -46,9 +46,11 @@ pub fn url_concat<K: AsRef<[u8]>, V: AsRef<[u8]>>(url: &str, args: impl IntoIter
 #[inline]
 pub fn split_absolute_form(target: &str) -> Option<(&str, &str, &str)> {
     // Nearly all targets are paths.
-    if target.as_bytes().first() == Some(&b'/') {
-        return None;
-    }
+    if target.as_bytes().first() == Some(&b'/') { None } else { split_unusual(target) }
+}
+
+#[cold]
+fn split_unusual(target: &str) -> Option<(&str, &str, &str)> {
     let (scheme, rest) = target.split_once("://")?;
     if !(scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")) {
         return None;

@@ -122,6 +122,7 @@ impl Inner {
     }
 
     /// Hands to the kernel what it takes.
+    #[inline(never)]
     pub(crate) fn flush_now(self: &Rc<Self>) -> Result<(), StreamError> {
         let flushed = {
             let mut state = self.state.borrow_mut();
