@@ -142,6 +142,7 @@ impl Messages {
         Ok(Some(len))
     }
 
+    #[inline(never)]
     pub(crate) fn decode_body<H>(&mut self, input: &[u8]) -> Result<Decoded<H>, DecodeError> {
         match &mut self.state {
             State::Fixed { remaining, length } => {
