@@ -14,6 +14,7 @@ mod manifest;
 mod packages;
 mod parity;
 mod peers;
+mod portability;
 mod soak;
 mod tidy;
 
@@ -32,6 +33,7 @@ usage: cargo xtask CHORE
   parity --allow-missing   only prints those
   packages         compare the README's numbers of dependencies with what cargo tree shows
   count            instructions a request, by callgrind; fails when there are 3 % more than recorded
+  portability      compile with the oldest compiler and for macOS; rustup installs both
   examples         build all examples, start each, use it once, stop it
   examples NAME..  the same for some of them
   interop          our streams and servers against openssl, curl, Python, Tornado, nginx, HAProxy; installs what is
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         ["interop", words @ ..] => interop::run(root, words),
         ["peers", names @ ..] => peers::run(root, names),
         ["count"] => count::run(root),
+        ["portability"] => portability::run(root),
         ["compare", words @ ..] => compare::run(root, words),
         ["fuzz", parts @ ..] => fuzz::run(root, parts),
         ["soak", parts @ ..] => soak::run(root, parts),
