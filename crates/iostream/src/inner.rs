@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub(crate) output: Output,
     /// Some bytes were accepted, and then given up.
     pub(crate) gave_up: bool,
+    /// The end is to look like a break.
+    pub(crate) abort_on_close: bool,
 }
 
 /// Where bytes that are accepted wait to be sent.
@@ -135,6 +137,7 @@ impl State {
             input_ended: false,
             output: Output::Buffered,
             gave_up: false,
+            abort_on_close: false,
         }
     }
 
@@ -431,10 +434,9 @@ impl Inner {
     /// itself.
     fn announce_last_write(&self) {
         let mut state = self.state.borrow_mut();
-        let State { transport, layered: true, phase: Phase::Open, output: Output::Buffered, .. } = &mut *state else {
-            return;
-        };
-        if let Some(transport) = transport {
+        let usual = state.phase == Phase::Open && state.output == Output::Buffered && !state.abort_on_close;
+        let State { transport, layered: true, .. } = &mut *state else { return };
+        if let Some(transport) = transport.as_mut().filter(|_| usual) {
             transport.last_write();
         }
     }
@@ -449,7 +451,7 @@ impl Inner {
         state.phase = Phase::Closed;
         // An end without a goodbye is known before the stream is closed for it.
         let cause = cause.or_else(|| state.cause().cloned());
-        let clean = cause.is_none();
+        let clean = cause.is_none() && !state.abort_on_close;
         state.gave_up |= state.has_unsent();
         let transport = state.transport.take();
         let handshake = state.handshake.take();
@@ -596,7 +598,7 @@ impl Drop for Inner {
         let handshake = state.handshake.take();
         let patience = state.take_patience();
         // The last handle's way to close is a clean one.
-        if let (true, Some(transport)) = (state.layered, &mut state.transport) {
+        if let (true, Some(transport)) = (state.layered && !state.abort_on_close, &mut state.transport) {
             transport.close();
         }
         self.forget_handshake(handshake);

@@ -79,6 +79,8 @@
 //!   handshake takes all of the processor: issue 2373).
 //! - A failed handshake is one line at level "info" (Tornado warns: issue 3347), and none if the peer just left.
 //! - Any number of tasks may wait for a handshake; Tornado refuses the second one.
+//! - A stream can be told that what was written is only a part: should it end then, its peer sees no end in order
+//!   ([`abort_on_close`](IoStream::abort_on_close)).
 //! - TLS says goodbye (close_notify) when it closes, and an end without one is told apart (RFC 8446, section 6.1).
 //! - A second read while one waits gives [`StreamError::AlreadyReading`].
 //! - Host names are not resolved here: `connect` takes addresses, so that it never blocks.

@@ -342,6 +342,29 @@ impl IoStream {
         }
     }
 
+    /// Whether the stream's end, should it come now, is to look like a break and not like an end in order. For protocols in which only
+    /// the end of the connection tells that a message is whole: `true` when it begins, `false` when its last byte was written.
+    /// Default: no.
+    ///
+    /// It holds for each way to end: [`close`](Self::close) and its kin, the last handle's drop, a limit of time, the peer's end, the
+    /// loop's, and over TCP that of the process. To end the writing side alone closes the stream, since nothing can break off one direction.
+    ///
+    /// A TCP connection is reset (the ABORT of RFC 9293, section 3.10.5). What went to the peer before is there and can be read, on
+    /// Linux at least; what the kernel hasn't sent yet is lost, as TCP has no reset behind queued bytes. Whoever wants it to arrive
+    /// leaves the stream some time between [`flush`](Self::flush) and `close`. TLS says no goodbye (RFC 8446, section 6.1), and the
+    /// connection below is reset all the same, for peers that don't insist on one. Unix-domain sockets and pipes have no such end.
+    ///
+    /// Tornado has nothing like it.
+    pub fn abort_on_close(&self, abort: bool) {
+        self.inner.state.borrow_mut().abort_on_close = abort;
+        self.inner.with_transport(|transport| transport.abort_on_close(abort));
+    }
+
+    /// What [`abort_on_close`](Self::abort_on_close) was last told.
+    pub fn aborts_on_close(&self) -> bool {
+        self.inner.state.borrow().abort_on_close
+    }
+
     /// Has the loop call `callback` once the stream was closed, by whom ever (the drop of its last handle is a close too), and
     /// after the tasks whose reads and writes failed by that. One slot: each call replaces the callback before, `None` removes
     /// it. On a closed stream it runs soon, but not before this returns.

@@ -73,6 +73,13 @@ pub trait Transport: 'static {
     /// dropped by a close without an error.
     fn close(&mut self) {}
 
+    /// Whether its drop, from now on, is to look like a break to the peer: where there is a way to, by a reset. The stream calls
+    /// neither [`shutdown_write`](Self::shutdown_write) nor [`close`](Self::close) as long as that holds. See
+    /// [`IoStream::abort_on_close`](crate::IoStream::abort_on_close).
+    fn abort_on_close(&mut self, abort: bool) {
+        let _ = abort;
+    }
+
     /// The pending error of the descriptor, which is cleared by that. Tells how a connect ended.
     ///
     /// # Errors

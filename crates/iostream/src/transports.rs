@@ -6,6 +6,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::time::Duration;
+
+use socket2::SockRef;
 
 use crate::transport::Transport;
 
@@ -77,6 +80,12 @@ impl Transport for Tcp {
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
+    }
+
+    /// A lingering close of no time is a reset (socket(7)), whoever closes the descriptor: the kernel, too, if the process is killed.
+    fn abort_on_close(&mut self, abort: bool) {
+        // Refused on a connection that has ended, which needs no other end.
+        let _ = SockRef::from(&self.socket).set_linger(abort.then_some(Duration::ZERO));
     }
 
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
@@ -165,7 +174,7 @@ pub(crate) struct Pipe(pub(crate) File);
 impl Pipe {
     /// Takes the descriptor over and makes it non-blocking.
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
-        socket2::SockRef::from(&fd).set_nonblocking(true)?;
+        SockRef::from(&fd).set_nonblocking(true)?;
         Ok(Self(File::from(fd)))
     }
 }

@@ -175,6 +175,12 @@ impl Inner {
     /// Ends the writing side at once: what is unsent is given up, and nothing more is accepted. `None` on a closed stream.
     pub(crate) fn shutdown_write(self: &Rc<Self>) -> Option<io::Result<()>> {
         let mut state = self.state.borrow_mut();
+        if state.abort_on_close && state.phase != Phase::Closed {
+            // No transport can break off one direction.
+            drop(state);
+            self.close_with(None);
+            return Some(Ok(()));
+        }
         let result = state.transport.as_mut().map(|transport| transport.shutdown_write())?;
         if state.layered {
             self.note_own_output(&mut state);
@@ -389,7 +395,7 @@ impl Inner {
 
     /// Whether the goodbye of a layer is out, which it says when all else is: it may have to wait for room as well.
     pub(super) fn said_goodbye(&self, state: &mut State) -> bool {
-        if state.layered && state.output != Output::Ended {
+        if state.layered && state.output != Output::Ended && !state.abort_on_close {
             state.output = Output::Ended;
             let said = state.transport.as_mut().map(|transport| transport.shutdown_write());
             self.note_own_output(state);

@@ -349,6 +349,12 @@ impl Transport for TlsTransport {
         self.below.close();
     }
 
+    /// No goodbye, which the stream doesn't ask for then, and a reset below: many clients take an end without a goodbye for one in
+    /// order.
+    fn abort_on_close(&mut self, abort: bool) {
+        self.below.abort_on_close(abort);
+    }
+
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
         self.below.take_error()
     }
