@@ -240,7 +240,12 @@ impl Http1Connection {
     /// connection. A few packets leave at once; all that was written on the connection is counted, which is more than enough.
     #[inline(never)]
     fn can_be_lost(&self) -> bool {
-        self.encoder.borrow().is_until_close() || self.link().stream.total_written() > FIRST_FLIGHT
+        self.ends_with_connection() || self.link().stream.total_written() > FIRST_FLIGHT
+    }
+
+    /// Whether only the end of the connection tells the client that the response is whole.
+    fn ends_with_connection(&self) -> bool {
+        self.encoder.borrow().is_until_close()
     }
 
     /// Whether what follows the head that was sent is no HTTP.
@@ -427,7 +432,12 @@ impl HttpConnection for Http1Connection {
                 *encoder = before;
             })
         };
-        self.link().stream.write_with(chunk.len() + CHUNK_OVERHEAD, compose).map_err(output_error)?
+        self.link().stream.write_with(chunk.len() + CHUNK_OVERHEAD, compose).map_err(output_error)??;
+        if self.ends_with_connection() {
+            // Whatever ends the connection before the body's end: a client would take that for the body's end.
+            self.link().stream.abort_on_close(true);
+        }
+        Ok(())
     }
 
     fn write(&self, chunk: &[u8]) -> Result<(), HttpOutputError> {
@@ -448,6 +458,9 @@ impl HttpConnection for Http1Connection {
                 return Err(error);
             }
             Err(error) => return Err(error),
+        }
+        if self.ends_with_connection() {
+            self.link().stream.abort_on_close(false);
         }
         self.end();
         Ok(())

@@ -32,6 +32,13 @@
 //! answer (RFC 9112, section 9.6). One that asked for the end, and got no more than 8 KiB on the whole connection, with a length, is
 //! closed at once all the same: that is out of the kernel's hands.
 //!
+//! # When a response is cut
+//! The framing tells that something is missing: of a `Content-Length`, or the last chunk. A body to a client of HTTP/1.0 may have neither, and is
+//! whole when the connection ends in order (RFC 9112, section 6.3, rule 8). So that stream is told
+//! ([`abort_on_close`](landspout_iostream::IoStream::abort_on_close)) from the body's head to its end: whatever ends the
+//! connection before, be it the application's failure, a limit of time, [`Http1ServerConnection::close`] or the end of the
+//! process, resets it, and TLS says no goodbye. Over a Unix socket there is no such end, and the body looks whole.
+//!
 //! # On the client's side
 //! The delegate is a server's with another start line: `HttpMessageDelegate<ResponseStartLine>`. Reading a response doesn't wait for the
 //! end of the request, so an early answer is noticed; when it is complete the connection is closed, and an upload that still goes
@@ -55,6 +62,7 @@
 //! - What such an answer looks like can be chosen: [`Http1Service::error_response`].
 //! - An error or panic of the application is answered with 500 while that is possible, and so is a request whose last handle
 //!   was dropped without a complete response.
+//! - A cut body that ends with the connection ends with a reset; Tornado ends it in order, and the client takes it for whole.
 //! - There are limits for the first byte, for a head alone, for the pace of a body, and for the number of requests, and who
 //!   exceeds one within a request gets 408 (Tornado closes without a word).
 //! - A connection can be told to end behind what is under way: [`Http1ServerConnection::drain`] (Tornado issue 1791).

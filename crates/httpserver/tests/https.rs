@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::*;
-use landspout_httpserver::{HttpHeaders, HttpServerOptions, HttpServerRequest, ServerError, StatusCode, XHeaders};
+use landspout_httpserver::{
+    BoxError, HttpHeaders, HttpServerOptions, HttpServerRequest, ResponseStartLine, ServerError, StatusCode, XHeaders,
+};
 use landspout_iostream::{IoStream, Tls};
 use landspout_netutil::{CertReqs, Pem, SslOptions, TlsError};
 use rustls::{ClientConfig, RootCertStore};
@@ -57,6 +59,33 @@ fn requests_over_tls() {
         stream.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         stream.read_until_close().await.unwrap();
         assert_eq!(stream.error(), None);
+    });
+}
+
+/// A body whose only end is that of the connection: if the handler fails before, there is no goodbye; if it is whole, there is one.
+#[test]
+fn a_cut_body_that_ends_with_the_connection_has_no_goodbye() {
+    run(async {
+        let (options, client) = sides();
+        let server =
+            HttpServerOptions::new().ssl_options(options).unwrap().callback(async |request: HttpServerRequest| {
+                let connection = request.connection();
+                connection.write_headers(&ResponseStartLine::new(StatusCode::OK), &HttpHeaders::new(), b"half")?;
+                connection.flush().await?;
+                if request.path() == "/cut" {
+                    return Err("half is all there is".into());
+                }
+                connection.finish()?;
+                Ok::<_, BoxError>(())
+            });
+        let address = listen(&server);
+        for (path, whole) in [("/cut", false), ("/", true)] {
+            let stream = IoStream::connect_tls(address, client.clone()).await.unwrap();
+            stream.write(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+            stream.read_until(b"\r\n\r\n", None).await.unwrap();
+            assert_eq!(stream.read_until_close().await.unwrap(), "half", "{path}");
+            assert_eq!(stream.error().is_none(), whole, "{path}: {:?}", stream.error());
+        }
     });
 }
 
