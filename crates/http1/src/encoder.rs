@@ -340,6 +340,22 @@ impl ResponseEncoder {
         self.state = Writing::Done;
     }
 
+    /// The response, as far as it is written, won't be completed: nothing more of it is accepted
+    /// ([`Closed`](HttpOutputError::Closed)), and the connection has to be closed. Nothing happens to one that is complete.
+    #[cold]
+    pub fn break_off(&mut self) {
+        if !self.is_complete() {
+            self.close_after();
+            self.state = Writing::BrokenOff;
+        }
+    }
+
+    /// Whether the response was broken off.
+    #[cold]
+    pub fn is_broken_off(&self) -> bool {
+        matches!(self.state, Writing::BrokenOff)
+    }
+
     /// Whether a head is out behind which there is no HTTP any more: 101, or 2xx in answer to CONNECT (RFC 9110, sections 15.2.2
     /// and 9.3.6).
     pub fn is_tunnel(&self) -> bool {

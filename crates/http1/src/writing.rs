@@ -7,6 +7,7 @@
 //!  │ ▲ 1xx (any number)                                                ▲
 //!  └─┘            a whole message, or a head with 101 ─────────────────┘
 //! ```
+//! From all but `Done` a message can be broken off.
 //!
 //! Rules: when a call fails, nothing was appended and nothing has changed. Which state a head leads to, `framing.rs` decides.
 
@@ -32,6 +33,8 @@ pub(crate) enum Writing {
     Chunked,
     UntilClose,
     Done,
+    /// The rest will never come.
+    BrokenOff,
 }
 
 impl Writing {
@@ -40,6 +43,7 @@ impl Writing {
         match self {
             Self::Idle => Ok(()),
             Self::Done => Err(HttpOutputError::AlreadyFinished),
+            Self::BrokenOff => Err(HttpOutputError::Closed),
             _ => Err(HttpOutputError::HeadersAlreadySent),
         }
     }
@@ -61,6 +65,7 @@ impl Writing {
         match self {
             Self::Idle => Err(HttpOutputError::HeadersNotSent),
             Self::Done => Err(HttpOutputError::AlreadyFinished),
+            Self::BrokenOff => Err(HttpOutputError::Closed),
             _ if chunk.is_empty() => Ok(nothing),
             Self::NoBody => Err(HttpOutputError::BodyNotAllowed),
             Self::Head { length, written } => {
@@ -82,6 +87,7 @@ impl Writing {
         match *self {
             Self::Idle => return Err(HttpOutputError::HeadersNotSent),
             Self::Done => return Err(HttpOutputError::AlreadyFinished),
+            Self::BrokenOff => return Err(HttpOutputError::Closed),
             Self::Head { written: 0, .. } => {}
             Self::Fixed { length, written } | Self::Head { length: Some(length), written } if written < length => {
                 return Err(HttpOutputError::BodyTooShort { content_length: length, written });

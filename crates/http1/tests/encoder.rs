@@ -590,6 +590,32 @@ fn behind_a_switch_or_a_tunnel_there_is_no_http() {
     }
 }
 
+/// Whatever was written before, and be it nothing; only what is complete stays so.
+#[test]
+fn after_it_was_broken_off_nothing_is_written() {
+    let (line, none) = (line(200), HttpHeaders::new());
+    for begun in [false, true] {
+        let mut encoder = ResponseEncoder::new(&Method::GET, Version::HTTP_11, true);
+        if begun {
+            encoder.head(&line, &none, DATE, &mut Vec::new()).unwrap();
+            let _ = encoder.data(b"half").unwrap();
+        }
+        assert!(!encoder.is_broken_off());
+        encoder.break_off();
+        assert!(encoder.is_broken_off() && !encoder.is_complete() && !encoder.keep_alive());
+        let mut out = Vec::new();
+        assert_eq!(encoder.head(&line, &none, DATE, &mut out), Err(HttpOutputError::Closed));
+        assert_eq!(encoder.response(&line, &none, b"", DATE, &mut out), Err(HttpOutputError::Closed));
+        assert_eq!(encoder.data(b"x").err(), Some(HttpOutputError::Closed));
+        assert_eq!(encoder.finish(&mut out), Err(HttpOutputError::Closed));
+        assert!(out.is_empty());
+    }
+    let mut encoder = ResponseEncoder::new(&Method::GET, Version::HTTP_11, true);
+    encoder.response(&line, &none, b"", DATE, &mut Vec::new()).unwrap();
+    encoder.break_off();
+    assert!(encoder.is_complete() && encoder.keep_alive() && !encoder.is_broken_off());
+}
+
 #[test]
 fn after_it_was_handed_over_nothing_is_written() {
     let mut encoder = ResponseEncoder::new(&Method::GET, Version::HTTP_11, true);

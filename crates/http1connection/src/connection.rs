@@ -202,20 +202,27 @@ impl Http1Connection {
         }
         if self.head_sent() {
             // A cut is the only way to say that the rest is missing.
-            return Outcome::Cut;
+            return self.break_off();
         }
         self.encoder.borrow_mut().close_after();
         let mut write = |start_line: &_, headers: &_, body: &_| self.write_response(start_line, headers, body);
         let sent = self.rendered.refusals.write(refusal, &mut write);
-        if sent.is_ok() { Outcome::Linger } else { Outcome::Cut }
+        if sent.is_ok() { Outcome::Linger } else { self.break_off() }
+    }
+
+    /// Gives the response up: whoever still writes it is refused from now on. What was written goes all the same, above all the
+    /// complete answers to earlier requests, and then the connection ends.
+    #[cold]
+    pub(crate) fn break_off(&self) -> Outcome {
+        self.encoder.borrow_mut().break_off();
+        Outcome::Linger
     }
 
     /// Likewise, when something has panicked: whoever else writes the response learns that it is cut.
     #[cold]
     pub(crate) fn panicked(&self) -> Outcome {
         let outcome = self.fail(&Refusal::Panicked);
-        if let (Outcome::Cut, Some(link)) = (outcome, &self.link) {
-            link.stream.close();
+        if outcome != Outcome::Detached {
             log_panic("in a close callback", || self.report_close());
         }
         outcome
@@ -261,7 +268,7 @@ impl Http1Connection {
 
     /// The response can't be completed, and the peer can't be told otherwise.
     pub(crate) fn cut(&self) {
-        self.link().stream.close();
+        self.break_off();
         self.end();
     }
 
@@ -514,7 +521,7 @@ impl HttpConnection for Http1Connection {
         if self.is_finished() {
             // Kept, it would never be called, and as a rule it holds a handle of this exchange.
             drop(callback);
-        } else if stream.closed() {
+        } else if stream.closed() || self.encoder.borrow().is_broken_off() {
             if let (Some(callback), Some(io_loop)) = (callback, stream.io_loop()) {
                 io_loop.add_callback(callback);
             }

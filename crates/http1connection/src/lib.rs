@@ -33,11 +33,16 @@
 //! closed at once all the same: that is out of the kernel's hands.
 //!
 //! # When a response is cut
+//! A handler that fails behind its response's head, or lets it go, cuts it: nothing more of it is taken
+//! ([`Closed`](landspout_httputil::HttpOutputError::Closed)), what was written is sent, the answers to earlier requests among it, and the
+//! connection ends as behind any last answer.
+//!
 //! The framing tells that something is missing: of a `Content-Length`, or the last chunk. A body to a client of HTTP/1.0 may have neither, and is
 //! whole when the connection ends in order (RFC 9112, section 6.3, rule 8). So that stream is told
 //! ([`abort_on_close`](landspout_iostream::IoStream::abort_on_close)) from the body's head to its end: whatever ends the
 //! connection before, be it the application's failure, a limit of time, [`Http1ServerConnection::close`] or the end of the
-//! process, resets it, and TLS says no goodbye. Over a Unix socket there is no such end, and the body looks whole.
+//! process, resets it, and TLS says no goodbye. A reset throws away what the kernel has not sent: when the application has failed, it is
+//! given a second for that. Over a Unix socket there is no such end, and the body looks whole.
 //!
 //! # On the client's side
 //! The delegate is a server's with another start line: `HttpMessageDelegate<ResponseStartLine>`. Reading a response doesn't wait for the

@@ -327,7 +327,8 @@ where
                     };
                     match filled {
                         Filled::More | Filled::Nothing => {}
-                        Filled::End => return Err(Outcome::Cut),
+                        // What was answered before is still to be sent.
+                        Filled::End => return Err(Outcome::Close),
                         Filled::TooLate => {
                             let late = match pace.late() {
                                 Late::Whole => Refusal::BodyTimeout,
@@ -442,7 +443,7 @@ where
             // Clients come and go: a handler that hands that on has not failed.
             None if matches!(error.downcast_ref(), Some(HttpOutputError::Closed)) => {
                 tracing::debug!("a request handler ended with its connection: {error}");
-                return if self.link.is_detached() { Outcome::Detached } else { Outcome::Cut };
+                return if self.link.is_detached() { Outcome::Detached } else { self.exchange.break_off() };
             }
             None => {
                 match error.source() {

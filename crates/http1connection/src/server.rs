@@ -23,6 +23,9 @@ use crate::worker::{Desk, Outcome, Worker, Workers};
 /// nginx's `lingering_time` and `lingering_timeout`.
 pub(crate) const LINGER: Duration = Duration::from_secs(30);
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
+/// How long the kernel has to send the last bytes of a cut body that only a reset can end: a reset throws away what it has not sent.
+/// It is of little use to a client, so it is little time.
+const GRACE_OF_RESET: Duration = Duration::from_secs(1);
 /// How long a server that drains waits for the first request of a connection: as Go's `Shutdown`. Whoever has just connected is
 /// about to send one.
 const FIRST_REQUEST_OF_DRAIN: Duration = Duration::from_secs(5);
@@ -224,6 +227,8 @@ enum Phase<F> {
     Ending,
     /// Likewise, but only the writing side ends then. `unsent` bytes were left when this was last looked at.
     Flushing { unsent: usize, limit: FlushLimit },
+    /// What was written is with the kernel, for a while; then the connection is reset.
+    Parting,
     /// Reading what the peer still sends, so that its kernel doesn't throw our answer away (RFC 9112, section 9.6).
     Lingering { until: Instant },
 }
@@ -293,7 +298,7 @@ where
     }
 
     /// Sends the last answer, and reads meanwhile: a peer that sends everything before it reads would wait for us as we for
-    /// it. Ready when it is sent and the writing side ended (true), or will never be.
+    /// it. Ready when it is sent and the writing side ended (true), unless the end is to be a reset, or will never be.
     #[inline(never)]
     fn poll_last_answer(&mut self, unsent: usize, limit: FlushLimit, cx: &mut Context<'_>) -> Poll<bool> {
         let stream = &self.link.stream;
@@ -302,7 +307,7 @@ where
             let _ = stream.try_flush();
         }
         if let Poll::Ready(sent) = stream.poll_flush(cx) {
-            return Poll::Ready(sent.is_ok() && stream.shutdown_write_now().is_ok());
+            return Poll::Ready(sent.is_ok() && (stream.aborts_on_close() || stream.shutdown_write_now().is_ok()));
         }
         while let Poll::Ready(Ok(())) = stream.poll_fill(cx) {
             stream.consume(usize::MAX);
@@ -312,6 +317,14 @@ where
             self.flush_on(left, limit);
         }
         self.link.deadline.poll_expired(cx).map(|()| false)
+    }
+
+    fn poll_parting(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.link.stream.peer_is_gone() {
+            return Poll::Ready(());
+        }
+        self.link.stream.wake_on_event(cx);
+        self.link.deadline.poll_expired(cx)
     }
 
     fn linger(&mut self, until: Instant) {
@@ -370,6 +383,11 @@ where
                     let (unsent, limit) = (*unsent, *limit);
                     match this.poll_last_answer(unsent, limit, cx) {
                         Poll::Pending => return Poll::Pending,
+                        Poll::Ready(true) if this.link.stream.aborts_on_close() => {
+                            this.link.deadline.set(this.link.stream.now() + GRACE_OF_RESET);
+                            this.phase = Phase::Parting;
+                            continue;
+                        }
                         Poll::Ready(true) => {
                             this.link.stage.set(Stage::Answered);
                             this.linger(this.link.stream.now() + LINGER);
@@ -378,6 +396,10 @@ where
                         Poll::Ready(false) => Outcome::Cut,
                     }
                 }
+                Phase::Parting => match this.poll_parting(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) => Outcome::Cut,
+                },
                 Phase::Lingering { until } => {
                     let until = *until;
                     match this.poll_lingering(until, cx) {
