@@ -55,6 +55,11 @@ impl Pace {
         self.budget = self.budget.and_then(|budget| budget.checked_add(took));
     }
 
+    /// The end of the whole time, if there is one.
+    pub(crate) fn end(&self) -> Option<Instant> {
+        self.whole
+    }
+
     /// When to give up.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         earliest(self.whole, self.budget)

@@ -8,6 +8,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Instant;
 
 use landspout_http1::{BodyLength, DecodeError, Event, HeadStep, Limits, RequestDecoder};
 use landspout_httputil::{
@@ -289,7 +290,8 @@ where
         let received = loop {
             if exchange.is_finished() && !decoder.is_complete() {
                 // A client that waits for `100 Continue` may send the body or not: nobody can tell where it ends.
-                let skipped = !expect_continue && self.skip_body(decoder).await;
+                self.heed_body_timeout(&mut pace);
+                let skipped = !expect_continue && self.skip_body(decoder, pace.end()).await;
                 break if skipped { Received::Answered } else { Received::AnsweredUnread };
             }
             match decode(link, decoder) {
@@ -314,9 +316,7 @@ where
                         let sent = link.stream.write_with(CONTINUE.len(), |out| out.extend_from_slice(CONTINUE));
                         sent.map_err(|_| Outcome::Cut)?;
                     }
-                    if let Some(timeout) = exchange.body_timeout.take() {
-                        pace.set(timeout, link.stream.now());
-                    }
+                    self.heed_body_timeout(&mut pace);
                     match pace.deadline() {
                         Some(deadline) => link.deadline.set(deadline),
                         None => link.deadline.clear(),
@@ -350,6 +350,13 @@ where
         Ok(received)
     }
 
+    /// Does as the application says, if it has said something new.
+    fn heed_body_timeout(&self, pace: &mut Pace) {
+        if let Some(timeout) = self.exchange.body_timeout.take() {
+            pace.set(timeout, self.link.stream.now());
+        }
+    }
+
     /// Waits for more of the body, or until another task sets the body's time or answers.
     async fn more_of_body(&self) -> Filled {
         let (link, exchange) = (self.link, self.exchange);
@@ -373,13 +380,14 @@ where
         Ok(())
     }
 
-    /// Reads the rest of a body that nobody wants, if that is little. True: the next request can follow.
-    async fn skip_body(&self, decoder: &mut RequestDecoder) -> bool {
+    /// Reads the rest of a body that nobody wants, if that is little. `end`: when its whole time is over. True: the next request can
+    /// follow.
+    async fn skip_body(&self, decoder: &mut RequestDecoder, end: Option<Instant>) -> bool {
         if !self.exchange.keep_alive() {
             return false;
         }
-        // No longer than the server waits for any.
-        self.link.deadline_in(Some(self.core.params.body_timeout.map_or(LINGER, |timeout| timeout.min(LINGER))));
+        let goodbye = self.link.stream.now() + LINGER;
+        self.link.deadline.set(end.map_or(goodbye, |end| end.min(goodbye)));
         let mut skipped = 0;
         while skipped <= SKIPPED_BODY {
             match decode(self.link, decoder) {

@@ -401,6 +401,57 @@ fn the_rest_of_an_answered_body_has_no_more_time_than_any_body() {
     });
 }
 
+/// Nor than its delegate gives it, instead of the server.
+#[test]
+fn the_rest_of_an_answered_body_has_the_time_that_its_delegate_sets() {
+    const fn seconds(n: u64) -> Option<Duration> {
+        Some(Duration::from_secs(n))
+    }
+    for (servers, delegates, passed) in [
+        (None, seconds(2), 2_000),
+        (seconds(10), seconds(2), 2_000),
+        (seconds(2), seconds(10), 10_000),
+        (None, seconds(60), 30_000),
+        (seconds(2), None, 30_000),
+    ] {
+        run_jumping(async move |_| {
+            let recorder = Recorder::new(move |connection: Connection, call| async move {
+                match call {
+                    Call::Headers(..) => {
+                        connection.set_body_timeout(delegates);
+                        ok(&connection, "enough")
+                    }
+                    _ => done(),
+                }
+            });
+            let params = Http1ConnectionParameters { body_timeout: servers, ..Default::default() };
+            let (client, _) = connect_pair(&Http1Service::new(recorder, params));
+            client.send([POST_3, "a"].concat());
+            assert_eq!(client.response().await.text(), "enough");
+            let watch = Watch::start();
+            client.end().await;
+            assert_eq!(watch.passed(), passed, "{servers:?}, {delegates:?}");
+        });
+    }
+}
+
+/// What is left of the time, if the answer comes within the body.
+#[test]
+fn an_answer_within_a_body_gives_it_no_new_time() {
+    run_jumping(async |_| {
+        let kept = Rc::default();
+        let params = Http1ConnectionParameters { body_timeout: Some(MINUTE / 6), ..Default::default() };
+        let (client, _) = connect_pair(&Http1Service::new(keeping(&kept), params));
+        let watch = Watch::start();
+        client.send([POST_3, "a"].concat());
+        sleep(MINUTE / 10).await;
+        ok(&kept.borrow_mut().take().expect("a request"), "enough").unwrap();
+        assert_eq!(client.response().await.text(), "enough");
+        client.end().await;
+        assert_eq!(watch.passed(), 10_000);
+    });
+}
+
 /// The connection lingers while the peer sends, 30 seconds at most, 5 seconds of silence at most.
 #[test]
 fn lingering_ends() {
