@@ -113,6 +113,8 @@ pub struct Http1Connection {
     /// Set by the application, taken by the pump.
     pub(crate) body_timeout: Cell<Option<Option<Duration>>>,
     pub(crate) max_body_size: Cell<Option<u64>>,
+    /// The length of a body that the client is to send unasked, until the pump begins to read it; 0 where there is none.
+    announced: Cell<u64>,
     /// The request's body was begun and isn't at its end.
     pub(crate) receiving: Cell<bool>,
 }
@@ -133,6 +135,7 @@ impl Http1Connection {
             awaited: Cell::new(false),
             body_timeout: Cell::new(None),
             max_body_size: Cell::new(None),
+            announced: Cell::new(0),
             receiving: Cell::new(false),
         }
     }
@@ -282,9 +285,25 @@ impl Http1Connection {
     /// it at all.
     #[cold]
     pub(crate) fn expect_body(&self, expect_continue: bool, body: BodyLength, limit: u64) {
-        if expect_continue || matches!(body, BodyLength::Fixed(bytes) if bytes > SKIPPED_BODY.min(limit)) {
+        match body {
+            _ if expect_continue => self.encoder.borrow_mut().close_if_unread(),
+            BodyLength::Fixed(bytes) => {
+                self.announced.set(bytes);
+                self.limit_announced(limit);
+            }
+            _ => {}
+        }
+    }
+
+    fn limit_announced(&self, limit: u64) {
+        if self.announced.get() > SKIPPED_BODY.min(limit) {
             self.encoder.borrow_mut().close_if_unread();
         }
+    }
+
+    /// From here on its limit stands, or it isn't read at all.
+    pub(crate) fn settle_announced(&self) {
+        self.announced.set(0);
     }
 
     /// The announced body was read.
@@ -545,6 +564,11 @@ impl HttpConnection for Http1Connection {
 
     fn set_max_body_size(&self, bytes: u64) {
         self.max_body_size.set(Some(bytes));
+        if self.announced.get() > 0 && !self.head_sent() {
+            // What was concluded from the limit before is taken back.
+            self.encoder.borrow_mut().body_read();
+            self.limit_announced(bytes);
+        }
     }
 
     fn max_body_size(&self) -> Option<u64> {

@@ -121,6 +121,7 @@ where
                     break 'request Request::new(core, link, &exchange).broken_off(&mut delegate, outcome);
                 }
                 if link.is_detached() {
+                    exchange.settle_announced();
                     break 'request Outcome::Detached;
                 }
                 if decoder.body() != BodyLength::None {
@@ -285,6 +286,7 @@ where
         if let Some(bytes) = exchange.max_body_size.get() {
             decoder.set_max_body_size(bytes);
         }
+        exchange.settle_announced();
         exchange.receiving.set(true);
         let mut pace = Pace::new(&self.core.params, self.core.params.body_timeout, link.stream.now());
         let received = loop {
@@ -410,6 +412,7 @@ where
     /// The message ends before its end.
     #[cold]
     fn broken_off(&self, delegate: &mut D::Delegate, outcome: Outcome) -> Outcome {
+        self.exchange.settle_announced();
         self.exchange.receiving.set(false);
         if outcome == Outcome::Detached {
             return outcome;

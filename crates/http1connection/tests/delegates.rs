@@ -464,6 +464,44 @@ fn an_answer_before_the_body_says_what_becomes_of_the_connection() {
     });
 }
 
+/// Likewise of one that is larger than its delegate wants to read, as soon as that is known.
+#[test]
+fn an_answer_before_a_body_beyond_the_delegates_limit_says_that_the_connection_ends() {
+    run(async {
+        // The last one that is set counts.
+        for (limits, closes) in
+            [(&[999][..], true), (&[1000], false), (&[999, 1000], false), (&[1000, 999], true), (&[1 << 30], false)]
+        {
+            for (server_limit, fields) in
+                [(1 << 20, "Content-Length: 1000\r\n"), (500, "Content-Length: 1000\r\n"), (500, "")]
+            {
+                let recorder = failing("headers", move |connection| {
+                    limits.iter().for_each(|limit| connection.set_max_body_size(*limit));
+                    ok(&connection, "early")
+                });
+                let mut params = Http1ConnectionParameters::default();
+                params.limits.max_body_size = server_limit;
+                let (client, _) = connect(&Http1Service::new(recorder, params));
+                let body = if fields.is_empty() { 0 } else { 1000 };
+                let closes = closes && body > 0;
+                let request = format!("POST /p HTTP/1.1\r\nHost: x\r\n{fields}\r\n{}", "x".repeat(body));
+                // What was known of one body says nothing about the next request.
+                for _ in 0..2 {
+                    client.send(&request);
+                    let response = client.response().await;
+                    assert_eq!(response.field("connection"), closes.then_some("close"), "{limits:?} {server_limit}");
+                    if closes {
+                        client.end().await;
+                        break;
+                    }
+                    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+                    assert_eq!(client.response().await.field("connection"), None, "{limits:?} {server_limit}");
+                }
+            }
+        }
+    });
+}
+
 /// Likewise of one that is larger than the server reads of any, however little it is.
 #[test]
 fn an_answer_before_a_body_beyond_the_limit_says_that_the_connection_ends() {
