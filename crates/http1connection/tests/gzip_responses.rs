@@ -207,22 +207,126 @@ fn an_answer_to_head_has_no_coding_and_tells_of_the_choice() {
     });
 }
 
-/// RFC 9110, section 15.4.5: the fields that the 200 would have had.
+/// RFC 9110, section 9.3.2: what is written in pieces is compressed whatever it is, so that is known without writing it.
 #[test]
-fn not_modified_speaks_of_the_response_that_the_client_has() {
-    for (request, tag) in [(GET, "W/\"x\""), (GET_PLAIN, "\"x\"")] {
+fn an_answer_to_head_in_pieces_has_the_fields_of_get() {
+    const TAGGED: Fields = &[("Content-Type", "text/html"), ("ETag", "\"x\"")];
+    const IMAGE: Fields = &[("Content-Type", "image/png"), ("ETag", "\"x\"")];
+    for (way, accepting, fields) in [
+        (Way::Pieces, true, TAGGED),
+        (Way::Pieces, false, TAGGED),
+        (Way::Pieces, true, IMAGE),
+        (Way::Shared, true, TAGGED),
+        (Way::Counted, true, TAGGED),
+        (Way::Counted, false, TAGGED),
+        (Way::Counted, true, IMAGE),
+    ] {
         run(async move {
-            let service = compressing(|connection| async move {
-                let line = ResponseStartLine::new(StatusCode::NOT_MODIFIED);
-                connection.write_response(&line, &headers(&[("ETag", "\"x\"")]), b"")?;
+            let service = compressing(move |connection| async move {
+                write(&connection, way, OK, &headers(fields), &text());
                 done()
             });
             let (client, _handle) = connect(&service);
-            client.send(request);
-            let response = client.response().await;
-            assert_eq!((response.status, response.field("etag")), (304, Some(tag)));
-            assert_eq!((response.field("vary"), response.field("content-encoding")), (Some("Accept-Encoding"), None));
+            client.send(if accepting { GET } else { GET_PLAIN });
+            let get = client.response().await;
+            for _ in 0..2 {
+                client.send(if accepting { GET } else { GET_PLAIN }.replace("GET", "HEAD"));
+                let head = client.head().await;
+                for name in ["content-encoding", "content-length", "vary", "etag"] {
+                    assert_eq!(head.field(name), get.field(name), "{name} of {way:?}, {accepting}: {head:?}");
+                }
+            }
+            client.send(if accepting { GET } else { GET_PLAIN });
+            assert!(client.response().await.body == get.body, "nothing of a body was sent in between");
         });
+    }
+}
+
+/// The body that nobody gets is counted all the same.
+#[test]
+fn an_answer_to_head_is_counted_although_it_has_another_length() {
+    const COUNTED: Fields = &[("Content-Type", "text/html"), ("Content-Length", "5000")];
+    let start = |connection: &Connection| connection.write_headers(&ResponseStartLine::new(OK), &headers(COUNTED), b"");
+    run(async move {
+        let service = compressing(move |connection| async move {
+            start(&connection)?;
+            connection.write(&[0; 4000])?;
+            let too_long = HttpOutputError::BodyTooLong { content_length: 5000, attempted: 5001 };
+            assert_eq!(connection.write(&[0; 1001]), Err(too_long));
+            connection.write(&[0; 1000])?;
+            Ok(connection.finish()?)
+        });
+        let (client, _handle) = connect(&service);
+        client.send(HEAD);
+        assert_eq!(client.head().await.field("content-encoding"), Some("gzip"));
+
+        let service = compressing(move |connection| async move {
+            start(&connection)?;
+            Ok(connection.finish()?)
+        });
+        let (client, _handle) = connect(&service);
+        for _ in 0..2 {
+            client.send(HEAD);
+            assert_eq!(client.head().await.field("content-encoding"), Some("gzip"), "no body at all is right, too");
+        }
+    });
+}
+
+/// RFC 9110, section 15.4.5: the fields that the 200 would have had, as far as the 304 and its request tell.
+#[test]
+fn not_modified_speaks_of_the_response_that_the_client_has() {
+    const BARE: Fields = &[("ETag", "\"x\"")];
+    const HTML: Fields = &[("ETag", "\"x\""), ("Content-Type", "text/html")];
+    const LONG: Fields = &[("ETag", "\"x\""), ("Content-Length", "1024")];
+    const PNG: Fields = &[("ETag", "\"x\""), ("Content-Type", "image/png")];
+    const SHORT: Fields = &[("ETag", "\"x\""), ("Content-Type", "text/html"), ("Content-Length", "1023")];
+    const ENCODED: Fields = &[("ETag", "\"x\""), ("Content-Encoding", "br")];
+    const FIXED: Fields = &[("ETag", "\"x\""), ("Cache-Control", "no-transform")];
+    let (gzip, strong, weak) = ("Accept-Encoding: gzip\r\n", "\"x\"", "W/\"x\"");
+    for (fields, request, tag, varies) in [
+        // A client without gzip has never got anything compressed.
+        (BARE, "", strong, true),
+        (BARE, "If-None-Match: W/\"x\"\r\n", strong, true),
+        // Nothing is known: a weak tag promises less.
+        (BARE, gzip, weak, true),
+        (HTML, gzip, weak, true),
+        (LONG, gzip, weak, true),
+        (LONG, "", strong, true),
+        // The 200 would have been left alone.
+        (PNG, gzip, strong, false),
+        (SHORT, gzip, strong, false),
+        (ENCODED, gzip, strong, false),
+        (FIXED, gzip, strong, false),
+        // The client says how it got it.
+        (BARE, "Accept-Encoding: gzip\r\nIf-None-Match: \"x\"\r\n", strong, true),
+        (HTML, "Accept-Encoding: gzip\r\nIf-None-Match: \"w\", \"x\"\r\nIf-None-Match: W/\"y\"\r\n", strong, true),
+        (BARE, "Accept-Encoding: gzip\r\nIf-None-Match: W/\"x\"\r\n", weak, true),
+        (BARE, "Accept-Encoding: gzip\r\nIf-None-Match: \"x\"\r\nIf-None-Match: W/\"x\"\r\n", weak, true),
+        (BARE, "Accept-Encoding: gzip\r\nIf-None-Match: *\r\n", weak, true),
+    ] {
+        for (method, whole) in [("GET", true), ("GET", false), ("HEAD", true), ("HEAD", false)] {
+            run(async move {
+                let service = compressing(move |connection| async move {
+                    let line = ResponseStartLine::new(StatusCode::NOT_MODIFIED);
+                    if whole {
+                        connection.write_response(&line, &headers(fields), b"")?;
+                    } else {
+                        connection.write_headers(&line, &headers(fields), b"")?;
+                        connection.finish()?;
+                    }
+                    done()
+                });
+                let (client, _handle) = connect(&service);
+                client.send(format!("{method} / HTTP/1.1\r\nHost: x\r\n{request}\r\n"));
+                let response = client.head().await;
+                let shown = format!("{fields:?} {request:?} {method} {whole}");
+                assert_eq!((response.status, response.field("etag")), (304, Some(tag)), "{shown}");
+                assert_eq!(response.field("vary"), varies.then_some("Accept-Encoding"), "{shown}");
+                // Of the bare content, RFC 9110, section 8.6: none, or the right one.
+                let given = fields.iter().find(|(name, _)| *name == "Content-Length").map(|(_, length)| *length);
+                assert_eq!(response.field("content-length"), given.filter(|_| tag == strong), "{shown}");
+            });
+        }
     }
 }
 

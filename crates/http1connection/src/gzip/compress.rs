@@ -15,17 +15,25 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use landspout_httputil::{
     BoxError, HttpConnection, HttpHeaders, HttpMessageDelegate, HttpOutputError, HttpServerConnectionDelegate, Method,
-    RequestContext, RequestStartLine, ResponseStartLine, ServerConnectionId,
+    RequestContext, RequestStartLine, ResponseStartLine, ServerConnectionId, StatusCode,
 };
 
-use super::negotiate::{Gain, accepts_gzip, elements, gain};
+use super::negotiate::{Gain, accepts_gzip, elements, gain, is_listed_as_strong};
 use crate::connection::Http1Connection;
 
 /// Has a server's responses compressed for clients that take gzip: Tornado's `GZipContentEncoding`, its `compress_response`.
 ///
 /// Compressed is what is text by its `Content-Type`, and not shorter than 1,024 bytes where the length is known. `Vary` tells caches
 /// of the choice, a strong `ETag` becomes a weak one (RFC 9110, section 8.8.1), and the length is that of what is sent. Left
-/// alone are answers to HEAD, parts (206), what has a `Content-Encoding`, and what `Cache-Control: no-transform` protects.
+/// alone are parts (206), what has a `Content-Encoding`, and what `Cache-Control: no-transform` protects.
+///
+/// An answer to HEAD has the fields of that to GET if it is written in pieces (RFC 9110, section 9.3.2). One that is written whole has
+/// those of the bare content, and `Vary`: whether it gets any smaller only compressing it would tell.
+///
+/// A 304 should have the `ETag` of the 200 that it stands for (RFC 9110, section 15.4.5), and can't know that for sure. It has the
+/// application's if the client takes no gzip, if what the 304 says of type, length, coding and caching means that the 200 was left
+/// alone, or if `If-None-Match` has the tag as a strong one, which a compressed response never had. Otherwise it is a weak one, which
+/// promises less, and there is no `Content-Length`.
 ///
 /// [`write_response`](HttpConnection::write_response) compresses at once, about 20 ms for each megabyte. What is larger, write it in pieces:
 /// each leaves as it is written, and the compressor in between keeps about 300 KB.
@@ -70,6 +78,8 @@ impl<D: HttpServerConnectionDelegate> HttpServerConnectionDelegate for GzipConte
             min_length: self.min_length,
             level: Compression::new(self.level),
             accepted: Cell::new(false),
+            to_head: Cell::new(false),
+            held: RefCell::default(),
             state: RefCell::new(None),
         });
         CompressingDelegate { delegate: self.delegate.start_request(server_conn, connection.clone()), connection }
@@ -94,8 +104,12 @@ impl<D: fmt::Debug> fmt::Debug for CompressingDelegate<D> {
 
 impl<D: HttpMessageDelegate> HttpMessageDelegate for CompressingDelegate<D> {
     async fn headers_received(&mut self, start_line: RequestStartLine, headers: HttpHeaders) -> Result<(), BoxError> {
-        let has_content = *start_line.method() != Method::HEAD && *start_line.method() != Method::CONNECT;
-        self.connection.accepted.set(has_content && accepts_gzip(&headers));
+        if *start_line.method() != Method::CONNECT && accepts_gzip(&headers) {
+            self.connection.accepted.set(true);
+            self.connection.to_head.set(*start_line.method() == Method::HEAD);
+            let lists: Vec<_> = headers.get_list("if-none-match").collect();
+            self.connection.held.replace(lists.join(&b","[..]));
+        }
         self.delegate.headers_received(start_line, headers).await
     }
 
@@ -121,8 +135,12 @@ struct Compressing {
     connection: Rc<dyn HttpConnection>,
     min_length: u64,
     level: Compression,
-    /// The client takes gzip, for an answer that has content.
+    /// The client takes gzip.
     accepted: Cell<bool>,
+    /// The answer's content isn't sent.
+    to_head: Cell<bool>,
+    /// The tags of the responses that it has, as it lists them.
+    held: RefCell<Vec<u8>>,
     /// A response that is being compressed. Taken out while the connection is called, which may wake others.
     state: RefCell<Option<Box<Compressor>>>,
 }
@@ -130,6 +148,8 @@ struct Compressing {
 struct Compressor {
     /// `None`: at its end.
     encoder: Option<GzEncoder<Vec<u8>>>,
+    /// In answer to HEAD there is nothing to compress.
+    counts_only: bool,
     /// What the application's `Content-Length` says.
     length: Option<u64>,
     /// What it has written.
@@ -139,8 +159,9 @@ struct Compressor {
 }
 
 impl Compressor {
-    fn new(level: Compression, length: Option<u64>) -> Self {
-        Self { encoder: Some(GzEncoder::new(Vec::new(), level)), length, written: 0, pending: Vec::new() }
+    fn new(level: Compression, counts_only: bool, length: Option<u64>) -> Self {
+        let encoder = (!counts_only).then(|| GzEncoder::new(Vec::new(), level));
+        Self { encoder, counts_only, length, written: 0, pending: Vec::new() }
     }
 
     /// Compresses a piece, if it isn't too long, so far that the client can read all of it.
@@ -150,6 +171,10 @@ impl Compressor {
             return Err(HttpOutputError::BodyTooLong { content_length, attempted });
         }
         if chunk.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.counts_only {
+            self.written = attempted;
             return Ok(Vec::new());
         }
         // Its end was written, and has perhaps found no room yet.
@@ -171,6 +196,19 @@ impl Compressor {
 impl Compressing {
     fn gain(&self, start_line: &ResponseStartLine, headers: &HttpHeaders, length: Option<u64>) -> Gain {
         gain(start_line.code.as_u16(), headers, length, self.min_length)
+    }
+
+    /// The fields of a response that isn't compressed, but may be for others, or may have been before.
+    fn uncompressed(&self, headers: &HttpHeaders, gain: Gain) -> Result<HttpHeaders, HttpOutputError> {
+        let mut headers = varying(headers)?;
+        // Or it has the response, and as it is.
+        let bare = || headers.get("etag").is_some_and(|tag| is_listed_as_strong(tag, &self.held.borrow()));
+        if gain == Gain::NotModified && self.accepted.get() && !bare() {
+            weaken(&mut headers)?;
+            // It would have to be that of the compressed content (RFC 9110, section 8.6).
+            headers.remove("content-length");
+        }
+        Ok(headers)
     }
 
     /// Calls `f` with the compressor, if there is one.
@@ -204,7 +242,9 @@ impl Compressing {
     }
 
     fn finish_compressed(&self, compressor: &mut Compressor) -> Result<(), HttpOutputError> {
-        if let Some(content_length) = compressor.length.filter(|length| compressor.written < *length) {
+        let complete =
+            |length: &u64| compressor.written >= *length || compressor.counts_only && compressor.written == 0;
+        if let Some(content_length) = compressor.length.filter(|length| !complete(length)) {
             // As the connection itself does: only a cut tells the client.
             if let Some(connection) = self.connection.as_any().and_then(|any| any.downcast_ref::<Http1Connection>()) {
                 connection.cut();
@@ -233,13 +273,13 @@ impl HttpConnection for Compressing {
         match gain {
             Gain::None => self.connection.write_headers(start_line, headers, chunk),
             Gain::Smaller if self.accepted.get() && self.state.borrow().is_none() => {
-                let mut compressor = Box::new(Compressor::new(self.level, length.flatten()));
+                let mut compressor = Box::new(Compressor::new(self.level, self.to_head.get(), length.flatten()));
                 let compressed = compressor.compress(chunk)?;
                 self.connection.write_headers(start_line, &encoded(headers)?, &compressed)?;
                 self.state.replace(Some(compressor));
                 Ok(())
             }
-            gain => self.connection.write_headers(start_line, &varying(headers, gain, self.accepted.get())?, chunk),
+            gain => self.connection.write_headers(start_line, &self.uncompressed(headers, gain)?, chunk),
         }
     }
 
@@ -269,13 +309,20 @@ impl HttpConnection for Compressing {
         headers: &HttpHeaders,
         body: &[u8],
     ) -> Result<(), HttpOutputError> {
-        let length = body.len() as u64;
-        let right = content_length(headers).is_none_or(|given| given == Some(length));
-        let gain = if right { self.gain(start_line, headers, Some(length)) } else { Gain::None };
+        let (length, given) = (body.len() as u64, content_length(headers));
+        let gain = match given {
+            // The length of what the client has.
+            None | Some(Some(_)) if start_line.code == StatusCode::NOT_MODIFIED => {
+                self.gain(start_line, headers, given.flatten())
+            }
+            Some(given) if given != Some(length) => Gain::None,
+            _ => self.gain(start_line, headers, Some(length)),
+        };
         if gain == Gain::None {
             return self.connection.write_response(start_line, headers, body);
         }
-        if gain == Gain::Smaller && self.accepted.get() && self.state.borrow().is_none() {
+        let sent = self.accepted.get() && !self.to_head.get();
+        if gain == Gain::Smaller && sent && self.state.borrow().is_none() {
             let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), self.level);
             let compressed = encoder.write_all(body).and_then(|()| encoder.finish());
             // What is compressed already in all but its name gets no smaller.
@@ -283,7 +330,7 @@ impl HttpConnection for Compressing {
                 return self.connection.write_response(start_line, &encoded(headers)?, &compressed);
             }
         }
-        self.connection.write_response(start_line, &varying(headers, gain, self.accepted.get())?, body)
+        self.connection.write_response(start_line, &self.uncompressed(headers, gain)?, body)
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), HttpOutputError>> {
@@ -343,23 +390,20 @@ fn content_length(headers: &HttpHeaders) -> Option<Option<u64>> {
 
 /// The fields of a compressed response.
 fn encoded(headers: &HttpHeaders) -> Result<HttpHeaders, HttpOutputError> {
-    let mut headers = varying(headers, Gain::Smaller, true)?;
+    let mut headers = varying(headers)?;
     headers.set("Content-Encoding", "gzip")?;
     headers.remove("content-length");
     weaken(&mut headers)?;
     Ok(headers)
 }
 
-/// The fields of a response that is sent compressed to others, or of one that tells that such a response is still good.
-fn varying(headers: &HttpHeaders, gain: Gain, accepted: bool) -> Result<HttpHeaders, HttpOutputError> {
+/// The fields, and that others get another response.
+fn varying(headers: &HttpHeaders) -> Result<HttpHeaders, HttpOutputError> {
     let mut headers = headers.clone();
     let known = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding");
     let told = elements(&headers, "vary").any(known);
     if !told {
         headers.add("Vary", "Accept-Encoding")?;
-    }
-    if gain == Gain::NotModified && accepted {
-        weaken(&mut headers)?;
     }
     Ok(headers)
 }

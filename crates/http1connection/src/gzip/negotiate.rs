@@ -63,34 +63,48 @@ fn weight(parameter: &[u8]) -> Option<u16> {
 pub(super) enum Gain {
     /// It is sent as it is, to everybody.
     None,
-    /// It says of a response that a client has, how that was sent.
+    /// It says of a response that a client has, and that was perhaps sent compressed, how it was sent.
     NotModified,
     /// It is sent compressed to those who take that.
     Smaller,
 }
 
-/// `length`: that of the content, as far as it is known.
+/// `length`: that of the content, as far as it is known; of a 304 that of the response that it stands for.
 pub(super) fn gain(status: u16, headers: &HttpHeaders, length: Option<u64>, min_length: u64) -> Gain {
     match status {
-        304 => return Gain::NotModified,
         // A part belongs to one representation, and counts that one's bytes (RFC 9110, section 14.4).
         ..200 | 204..=206 => return Gain::None,
         _ => {}
     }
     let encoded = headers.get_list("content-encoding").any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
     let fixed = elements(headers, "cache-control").any(|directive| directive.eq_ignore_ascii_case(b"no-transform"));
-    let compressible = headers.get("content-type").is_some_and(is_compressible);
+    // As a rule a 304 doesn't say of what.
+    let compressible = headers.get("content-type").map_or(status == 304, is_compressible);
     let short = length.is_some_and(|length| length < min_length);
     if encoded || fixed || short || !compressible || headers.contains("content-range") {
         return Gain::None;
     }
-    Gain::Smaller
+    if status == 304 { Gain::NotModified } else { Gain::Smaller }
 }
 
 fn is_compressible(content_type: &[u8]) -> bool {
     let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let is_text = media_type.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"text/"));
     is_text || CONTENT_TYPES.iter().any(|known| known.eq_ignore_ascii_case(media_type))
+}
+
+/// Whether a list of entity tags, that of `If-None-Match`, has this strong one as it is, and not as a weak one, too.
+pub(super) fn is_listed_as_strong(tag: &[u8], list: &[u8]) -> bool {
+    let Some(tag) = tag.strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\"")) else { return false };
+    let (mut strong, mut weak) = (false, false);
+    // There are no quotes but those around the tags (RFC 9110, section 8.8.3).
+    let mut pieces = list.split(|byte| *byte == b'"');
+    while let (Some(before), Some(listed)) = (pieces.next(), pieces.next()) {
+        if listed == tag {
+            *if before.ends_with(b"W/") { &mut weak } else { &mut strong } = true;
+        }
+    }
+    strong && !weak
 }
 
 /// The members of a field that is a list.
@@ -135,10 +149,34 @@ mod tests {
     }
 
     #[test]
+    fn in_which_form_a_tag_is_listed() {
+        let rows: [(&str, &str, bool); 14] = [
+            ("\"x\"", "\"x\"", true),
+            ("\"x\"", "\"w\",\"x\"", true),
+            ("\"x\"", "W/\"w\", \"x\" , W/\"y\"", true),
+            ("\"x\"", "\"x\", \"x\"", true),
+            ("\"\"", "\"x\", \"\"", true),
+            ("\"x\"", "W/\"x\"", false),
+            ("\"x\"", "\"x\", W/\"x\"", false),
+            ("\"x\"", "W/\"x\", \"x\"", false),
+            ("\"x\"", "\"y\"", false),
+            ("\"x\"", "*", false),
+            ("\"x\"", "", false),
+            ("\",\"", "\"x\",\"y\"", false),
+            // No strong tag.
+            ("W/\"x\"", "\"x\"", false),
+            ("\"", "\"\"", false),
+        ];
+        for (tag, list, expected) in rows {
+            assert_eq!(is_listed_as_strong(tag.as_bytes(), list.as_bytes()), expected, "{tag} in {list}");
+        }
+    }
+
+    #[test]
     fn what_gains_by_it() {
         type Fields<'a> = &'a [(&'a str, &'a str)];
         let html = ("Content-Type", "text/html; charset=utf-8");
-        let rows: [(u16, Fields<'_>, Option<u64>, Gain); 18] = [
+        let rows: [(u16, Fields<'_>, Option<u64>, Gain); 24] = [
             (200, &[html], None, Gain::Smaller),
             (200, &[html], Some(1024), Gain::Smaller),
             (404, &[html], Some(1024), Gain::Smaller),
@@ -157,6 +195,12 @@ mod tests {
             (205, &[html], None, Gain::None),
             (103, &[html], None, Gain::None),
             (304, &[], None, Gain::NotModified),
+            (304, &[html], Some(1024), Gain::NotModified),
+            (304, &[("Content-Type", "image/png")], None, Gain::None),
+            (304, &[html], Some(1023), Gain::None),
+            (304, &[], Some(1023), Gain::None),
+            (304, &[("Content-Encoding", "br")], None, Gain::None),
+            (304, &[("Cache-Control", "no-transform")], None, Gain::None),
         ];
         for (status, fields, length, expected) in rows {
             let headers = HttpHeaders::try_from_iter(fields.iter().copied()).unwrap();
