@@ -39,7 +39,7 @@
 //!
 //! The framing tells that something is missing: of a `Content-Length`, or the last chunk. A body to a client of HTTP/1.0 may have neither, and is
 //! whole when the connection ends in order (RFC 9112, section 6.3, rule 8). So that stream is told
-//! ([`abort_on_close`](landspout_iostream::IoStream::abort_on_close)) from the body's head to its end: whatever ends the
+//! ([`abort_on_close`](landspout_iostream::IoStream::abort_on_close)) from the body's head until its last byte is sent: whatever ends the
 //! connection before, be it the application's failure, a limit of time, [`Http1ServerConnection::close`] or the end of the
 //! process, resets it, and TLS says no goodbye. A reset throws away what the kernel has not sent: when the application has failed, it is
 //! given a second for that. Over a Unix socket there is no such end, and the body looks whole.

@@ -107,6 +107,28 @@ fn a_body_that_ends_with_the_connection_is_cut_by_a_close() {
     });
 }
 
+/// The application is done, but not all that it wrote is sent.
+#[test]
+fn a_body_that_ends_with_the_connection_is_cut_by_a_close_as_long_as_it_is_unsent() {
+    run(async {
+        let recorder = Recorder::new(async |connection: Connection, call| match call {
+            Call::Finish(_) => {
+                begin(&connection)?;
+                connection.write(&vec![b'x'; 30_000_000])?;
+                Ok(connection.finish()?)
+            }
+            _ => done(),
+        });
+        let trace = recorder.trace.clone();
+        let (client, connection) = connect(&service(recorder));
+        client.send(OLD);
+        until(|| trace.has("finish done")).await;
+        turns(5).await;
+        connection.close();
+        assert!(until_reset(&client).await.len() < 30_000_000);
+    });
+}
+
 #[test]
 fn a_whole_body_that_ends_with_the_connection_ends_in_order() {
     run(async {

@@ -61,8 +61,16 @@ pub(crate) struct State {
     pub(crate) output: Output,
     /// Some bytes were accepted, and then given up.
     pub(crate) gave_up: bool,
-    /// The end is to look like a break.
-    pub(crate) abort_on_close: bool,
+    on_close: OnClose,
+}
+
+/// What the end is to look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnClose {
+    EndInOrder,
+    Abort,
+    /// The transport doesn't know of that condition, and is told when the bytes are out.
+    AbortIfUnsent,
 }
 
 /// Where bytes that are accepted wait to be sent.
@@ -137,7 +145,7 @@ impl State {
             input_ended: false,
             output: Output::Buffered,
             gave_up: false,
-            abort_on_close: false,
+            on_close: OnClose::EndInOrder,
         }
     }
 
@@ -434,7 +442,7 @@ impl Inner {
     /// itself.
     fn announce_last_write(&self) {
         let mut state = self.state.borrow_mut();
-        let usual = state.phase == Phase::Open && state.output == Output::Buffered && !state.abort_on_close;
+        let usual = state.phase == Phase::Open && state.output == Output::Buffered && state.on_close != OnClose::Abort;
         let State { transport, layered: true, .. } = &mut *state else { return };
         if let Some(transport) = transport.as_mut().filter(|_| usual) {
             transport.last_write();
@@ -451,7 +459,7 @@ impl Inner {
         state.phase = Phase::Closed;
         // An end without a goodbye is known before the stream is closed for it.
         let cause = cause.or_else(|| state.cause().cloned());
-        let clean = cause.is_none() && !state.abort_on_close;
+        let clean = !state.is_aborted_by_end() && cause.is_none();
         state.gave_up |= state.has_unsent();
         let transport = state.transport.take();
         let handshake = state.handshake.take();
@@ -598,7 +606,8 @@ impl Drop for Inner {
         let handshake = state.handshake.take();
         let patience = state.take_patience();
         // The last handle's way to close is a clean one.
-        if let (true, Some(transport)) = (state.layered && !state.abort_on_close, &mut state.transport) {
+        let clean = !state.is_aborted_by_end();
+        if let (true, Some(transport)) = (state.layered && clean, &mut state.transport) {
             transport.close();
         }
         self.forget_handshake(handshake);

@@ -343,8 +343,8 @@ impl IoStream {
     }
 
     /// Whether the stream's end, should it come now, is to look like a break and not like an end in order. For protocols in which only
-    /// the end of the connection tells that a message is whole: `true` when it begins, `false` when its last byte was written.
-    /// Default: no.
+    /// the end of the connection tells that a message is whole: `true` when it begins, `false` when its last byte was written, sent or
+    /// not: a stream that gives some of these bytes up still breaks off. Default: no.
     ///
     /// It holds for each way to end: [`close`](Self::close) and its kin, the last handle's drop, a limit of time, the peer's end, the
     /// loop's, and over TCP that of the process. To end the writing side alone closes the stream, since nothing can break off one direction.
@@ -356,13 +356,12 @@ impl IoStream {
     ///
     /// Tornado has nothing like it.
     pub fn abort_on_close(&self, abort: bool) {
-        self.inner.state.borrow_mut().abort_on_close = abort;
-        self.inner.with_transport(|transport| transport.abort_on_close(abort));
+        self.inner.state.borrow_mut().abort_on_close(abort);
     }
 
     /// What [`abort_on_close`](Self::abort_on_close) was last told.
     pub fn aborts_on_close(&self) -> bool {
-        self.inner.state.borrow().abort_on_close
+        self.inner.state.borrow().aborts_on_close()
     }
 
     /// Has the loop call `callback` once the stream was closed, by whom ever (the drop of its last handle is a close too), and

@@ -64,6 +64,29 @@ async fn the_end_of_the_whole_is_one_in_order(over: Over) {
     }
 }
 
+/// All was written, but the stream ends before all is sent.
+async fn the_end_of_a_whole_that_is_given_up_is_no_end_in_order(over: Over) {
+    let tells = !matches!(over, Over::Unix | Over::Pipe | Over::Simulated);
+    for how in ["close", "shutdown_write_now", "close_when_flushed"] {
+        let (stream, peer) = over.pair().await;
+        stream.abort_on_close(true);
+        stream.write(&vec![b'x'; 30_000_000]).unwrap();
+        stream.abort_on_close(false);
+        assert!(stream.writing() && !stream.aborts_on_close());
+        match how {
+            "close" => stream.close(),
+            "shutdown_write_now" => stream.shutdown_write_now().unwrap(),
+            _ => {
+                stream.close_when_flushed();
+                drop(stream);
+            }
+        }
+        let (all, in_order) = read_all(peer).await;
+        let given_up = how != "close_when_flushed";
+        assert_eq!((all.len() < 30_000_000, in_order), (given_up, !given_up || !tells), "{how}");
+    }
+}
+
 /// What is unsent goes first, as long as the peer takes it.
 async fn what_was_written_goes_before_the_break(over: Over) {
     let (stream, peer) = over.pair().await;
@@ -84,6 +107,7 @@ async fn what_was_written_goes_before_the_break(over: Over) {
 over_each_transport![
     the_end_of_a_part_is_no_end_in_order,
     the_end_of_the_whole_is_one_in_order,
+    the_end_of_a_whole_that_is_given_up_is_no_end_in_order,
     what_was_written_goes_before_the_break,
 ];
 

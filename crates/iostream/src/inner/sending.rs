@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use landspout_ioloop::Ready;
 
-use super::{Inner, Output, Phase, State};
+use super::{Inner, OnClose, Output, Phase, State};
 use crate::error::{CloseCause, StreamError};
 
 /// From this many buffered bytes on a write doesn't wait for the end of the turn, and what is being written goes to the
@@ -23,6 +23,40 @@ pub(super) struct Waiter {
     id: Option<u32>,
     mark: u64,
     pub(super) waker: Waker,
+}
+
+impl State {
+    /// Says whether what was accepted so far is only a part.
+    pub(crate) fn abort_on_close(&mut self, abort: bool) {
+        self.on_close = match abort {
+            true => OnClose::Abort,
+            false if self.on_close == OnClose::EndInOrder => return,
+            // Given up, they would be missing.
+            false if self.has_unsent() => OnClose::AbortIfUnsent,
+            false => OnClose::EndInOrder,
+        };
+        if let (Some(transport), true) = (&mut self.transport, self.on_close != OnClose::AbortIfUnsent) {
+            transport.abort_on_close(abort);
+        }
+    }
+
+    pub(crate) fn aborts_on_close(&self) -> bool {
+        self.on_close == OnClose::Abort
+    }
+
+    /// Whether the stream, should it end now, breaks off.
+    #[inline]
+    pub(super) fn is_aborted_by_end(&mut self) -> bool {
+        self.on_close != OnClose::EndInOrder && self.is_aborted_unless_sent()
+    }
+
+    #[cold]
+    fn is_aborted_unless_sent(&mut self) -> bool {
+        if self.on_close == OnClose::AbortIfUnsent {
+            self.abort_on_close(false);
+        }
+        self.on_close != OnClose::EndInOrder
+    }
 }
 
 /// What a flush leaves to be done without a borrow.
@@ -175,7 +209,7 @@ impl Inner {
     /// Ends the writing side at once: what is unsent is given up, and nothing more is accepted. `None` on a closed stream.
     pub(crate) fn shutdown_write(self: &Rc<Self>) -> Option<io::Result<()>> {
         let mut state = self.state.borrow_mut();
-        if state.abort_on_close && state.phase != Phase::Closed {
+        if state.phase != Phase::Closed && state.is_aborted_by_end() {
             // No transport can break off one direction.
             drop(state);
             self.close_with(None);
@@ -395,7 +429,7 @@ impl Inner {
 
     /// Whether the goodbye of a layer is out, which it says when all else is: it may have to wait for room as well.
     pub(super) fn said_goodbye(&self, state: &mut State) -> bool {
-        if state.layered && state.output != Output::Ended && !state.abort_on_close {
+        if state.layered && state.output != Output::Ended && !state.is_aborted_by_end() {
             state.output = Output::Ended;
             let said = state.transport.as_mut().map(|transport| transport.shutdown_write());
             self.note_own_output(state);
