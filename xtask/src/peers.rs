@@ -30,12 +30,14 @@ pub(crate) enum Ability {
     Stream,
     /// It takes `--certfile F --keyfile F`; for `GET /`, and no plain text then.
     Tls,
-    /// It takes `--workers N --start fork|reuse-port|threads`.
+    /// It takes `--workers N --start fork|threads`.
     Workers,
+    /// And `--start reuse-port`.
+    ReusePort,
     /// Whatever a client sends comes back, without HTTP.
     TcpEcho,
 }
-use Ability::{Closes, Echo, EchoChunked, Hello, Stream, TcpEcho, Tls, Workers};
+use Ability::{Closes, Echo, EchoChunked, Hello, ReusePort, Stream, TcpEcho, Tls, Workers};
 
 /// How many bytes may be asked for: nginx has a file for each.
 pub(crate) const STREAMED: [u64; 2] = [1_000_000, 1 << 30];
@@ -64,7 +66,7 @@ const ALL: &[Ability] = &[Hello, Closes, Echo, EchoChunked, Stream];
 pub(crate) const PEERS: &[Peer] = &[
     // No peer but the limit: it looks for the end of a head and no more, and takes each body for one of 16 KiB. It closes when it
     // was started with `--close`.
-    rust("raw", "rustix", &[Hello, Echo]),
+    rust("raw", "rustix", &[Hello, Echo, Workers]),
     rust("landspout", "landspout-httpserver", ALL),
     rust("hyper", "hyper", ALL),
     rust("axum", "axum", ALL),
@@ -78,7 +80,7 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer { name: "nginx", program: Program::Nginx, abilities: &[Hello, Closes, Stream] },
     Peer { name: "tornado", program: Program::Tornado { flags: &[] }, abilities: ALL },
     Peer { name: "tornado-uvloop", program: Program::Tornado { flags: &["--uvloop"] }, abilities: ALL },
-    variant("landspout-workers", "landspout", "workers", "landspout-httpserver", &[Workers]),
+    variant("landspout-workers", "landspout", "workers", "landspout-httpserver", &[Workers, ReusePort]),
     variant("landspout-tls", "landspout", "tls", "landspout-httpserver", &[Hello, Tls]),
     variant("hyper-tls", "hyper", "tls", "hyper", &[Hello, Tls]),
     Peer { name: "nginx-tls", program: Program::Nginx, abilities: &[Hello, Tls] },

@@ -75,7 +75,8 @@ fn in_plain_text(root: &Path, peer: &Peer) -> Result<Option<Answer>, NotStarted>
     let started = start(root, peer, &Options::default())?;
     let hello = end(&started, ask(peer, &started))?;
     if peer.can(Ability::Workers) {
-        for way in ["fork", "reuse-port", "threads"] {
+        let all = [("fork", true), ("reuse-port", peer.can(Ability::ReusePort)), ("threads", true)];
+        for (way, _) in all.into_iter().filter(|(_, can)| *can) {
             let started = start(root, peer, &Options { workers: Some((2, way)), ..Options::default() })?;
             end(&started, hello_twice(&started)).map_err(|problem| format!("two workers by {way}: {problem}"))?;
         }

@@ -6,6 +6,8 @@
 //! wants its connection closed: with `--close` it closes each behind a greeting.
 #![forbid(unsafe_code)]
 
+mod workers;
+
 use std::error::Error;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -28,7 +30,13 @@ const BLANK_LINE: &[u8] = b"\r\n\r\n";
 const READY: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::read(&["--close"]);
+    let arguments = Arguments::read(&["--close", "--workers N", "--start fork|threads", workers::INHERITED]);
+    if arguments.has(workers::INHERITED) {
+        return workers::inherited();
+    }
+    if let Some(count) = arguments.number(workers::COUNT) {
+        return workers::run(count, &arguments);
+    }
     let listener = peer_support::listen(arguments.port())?;
     peer_support::exit_on_sigterm()?;
     peer_support::announce(listener.local_addr()?);
