@@ -42,9 +42,12 @@ use crate::url::split_absolute_form;
 #[doc(alias = "HTTPServerRequest")]
 #[doc(alias = "HTTPRequest")]
 pub struct HttpServerRequest {
-    /// There, until the request is dropped. Nobody else has it: it is counted because `drop` can hand on a counted pointer, and no box.
-    parts: Rc<Option<Parts>>,
+    /// There, until the request is dropped.
+    memory: Option<Memory>,
 }
+
+/// Where a request is. Empty while it waits for one.
+type Memory = Box<Option<Parts>>;
 
 struct Parts {
     start_line: RequestStartLine,
@@ -83,19 +86,17 @@ impl HttpServerRequest {
         let context = connection.context();
         let proxied = context.is_overridden().then(|| Box::new((context.remote_ip(), context.protocol())));
         let mut memory = SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default();
-        if let Some(vacant) = Rc::get_mut(&mut memory) {
-            // Made where it is to be, and without a look at what was there: nothing.
-            let nothing = vacant.replace(Parts {
-                start_line,
-                headers,
-                proxied,
-                connection,
-                server_connection,
-                rest: OnceCell::new(),
-            });
-            std::mem::forget(nothing);
-        }
-        Self { parts: memory }
+        // Made where it is to be, and without a look at what was there: nothing.
+        let nothing = memory.replace(Parts {
+            start_line,
+            headers,
+            proxied,
+            connection,
+            server_connection,
+            rest: OnceCell::new(),
+        });
+        std::mem::forget(nothing);
+        Self { memory: Some(memory) }
     }
 
     /// The same with other header fields; for tests of handlers.
@@ -340,12 +341,12 @@ impl HttpServerRequest {
     #[inline]
     #[expect(clippy::expect_used, reason = "it is only taken away when the request is dropped")]
     fn parts(&self) -> &Parts {
-        self.parts.as_ref().as_ref().expect("a request has its parts")
+        self.memory.as_deref().and_then(Option::as_ref).expect("a request has its parts")
     }
 
-    #[expect(clippy::expect_used, reason = "likewise, and nobody else has the pointer")]
+    #[expect(clippy::expect_used, reason = "likewise")]
     fn parts_mut(&mut self) -> &mut Parts {
-        Rc::get_mut(&mut self.parts).and_then(Option::as_mut).expect("a request has its parts")
+        self.memory.as_deref_mut().and_then(Option::as_mut).expect("a request has its parts")
     }
 
     fn rest(&self) -> &Rest {
@@ -355,18 +356,17 @@ impl HttpServerRequest {
 
 thread_local! {
     /// The memory of the request that went last, for the next one.
-    static SPARE: Cell<Option<Rc<Option<Parts>>>> = const { Cell::new(None) };
+    static SPARE: Cell<Option<Memory>> = const { Cell::new(None) };
 }
 
 impl Drop for HttpServerRequest {
     #[inline]
     fn drop(&mut self) {
+        let Some(mut memory) = self.memory.take() else { return };
         // First, as foreign code may run here, even something that makes or drops a request.
-        if let Some(parts) = Rc::get_mut(&mut self.parts) {
-            *parts = None;
-        }
+        *memory = None;
         // Without a thread-local, at the thread's end, there is no next one.
-        let _ = SPARE.try_with(|spare| spare.set(Some(self.parts.clone())));
+        let _ = SPARE.try_with(|spare| spare.set(Some(memory)));
     }
 }
 
