@@ -31,8 +31,8 @@ pub struct ConnectionCounts {
     pub refused_proxy_protocol: u64,
 }
 
-/// A connection that is told apart from others.
-pub(crate) struct Told {
+/// What a connection is told apart from others by.
+pub(crate) struct Ticket {
     /// Its entry in the list, while it has one.
     entry: Cell<Option<usize>>,
     /// Among those of its peer, once that is known: a proxy may tell later.
@@ -123,39 +123,39 @@ impl Connections {
         }
     }
 
-    /// One more; gives what its stream calls at its end, and what it is told apart by. `None`: its peer has enough of them.
-    pub(crate) fn accepted(self: &Rc<Self>, address: &PeerAddress) -> Option<(Closed, Option<Rc<Told>>)> {
+    /// One more; gives what its stream calls at its end, and what it is told apart by, if it is. `None`: its peer has enough of them.
+    pub(crate) fn accepted(self: &Rc<Self>, address: &PeerAddress) -> Option<(Closed, Option<Rc<Ticket>>)> {
         self.count_accepted();
-        let (closed, told) = match &self.closed {
+        let (closed, ticket) = match &self.closed {
             Some(closed) => (closed.clone(), None),
             None => {
-                let told = self.told(self.list);
-                if !self.take_place(&told, address) {
-                    self.strike_off(&told);
+                let ticket = self.ticket(self.list);
+                if !self.take_place(&ticket, address) {
+                    self.strike_off(&ticket);
                     return None;
                 }
-                (self.hook(&told), Some(told))
+                (self.hook(&ticket), Some(ticket))
             }
         };
         self.one_opened();
-        Some((closed, told))
+        Some((closed, ticket))
     }
 
     /// One more, of a proxy: it counts for nobody until its client is known, who then takes its place.
-    pub(crate) fn accepted_from_proxy(self: &Rc<Self>) -> (Closed, Rc<Told>) {
+    pub(crate) fn accepted_from_proxy(self: &Rc<Self>) -> (Closed, Rc<Ticket>) {
         self.count_accepted();
         self.one_opened();
-        let told = self.told(true);
-        (self.hook(&told), told)
+        let ticket = self.ticket(true);
+        (self.hook(&ticket), ticket)
     }
 
     fn count_accepted(&self) {
         self.accepted.set(self.accepted.get() + 1);
     }
 
-    fn told(&self, listed: bool) -> Rc<Told> {
+    fn ticket(&self, listed: bool) -> Rc<Ticket> {
         let entry = listed.then(|| self.listed.borrow_mut().insert(Entry::Accepted));
-        Rc::new(Told { entry: Cell::new(entry), place: OnceCell::new() })
+        Rc::new(Ticket { entry: Cell::new(entry), place: OnceCell::new() })
     }
 
     fn one_opened(&self) {
@@ -166,10 +166,10 @@ impl Connections {
     }
 
     /// Finds a place for a connection among those of its peer. False: there is none.
-    pub(crate) fn take_place(&self, told: &Told, address: &PeerAddress) -> bool {
+    pub(crate) fn take_place(&self, ticket: &Ticket, address: &PeerAddress) -> bool {
         let Some(peers) = &self.peers else { return true };
         match peers.take(address) {
-            Some(place) => told.place.set(place).is_ok(),
+            Some(place) => ticket.place.set(place).is_ok(),
             None => {
                 self.refused_per_peer.set(self.refused_per_peer.get() + 1);
                 false
@@ -178,26 +178,26 @@ impl Connections {
     }
 
     /// A hook for a single connection.
-    fn hook(self: &Rc<Self>, told: &Rc<Told>) -> Closed {
-        let (connections, told) = (Rc::downgrade(self), told.clone());
+    fn hook(self: &Rc<Self>, ticket: &Rc<Ticket>) -> Closed {
+        let (connections, ticket) = (Rc::downgrade(self), ticket.clone());
         Rc::new(move || {
             let Some(connections) = connections.upgrade() else { return };
-            connections.strike_off(&told);
-            if let (Some(peers), Some(place)) = (&connections.peers, told.place.get()) {
+            connections.strike_off(&ticket);
+            if let (Some(peers), Some(place)) = (&connections.peers, ticket.place.get()) {
                 peers.give_back(place);
             }
             connections.one_closed();
         })
     }
 
-    fn strike_off(&self, told: &Told) {
-        let struck = told.entry.take().and_then(|entry| self.listed.borrow_mut().try_remove(entry));
+    fn strike_off(&self, ticket: &Ticket) {
+        let struck = ticket.entry.take().and_then(|entry| self.listed.borrow_mut().try_remove(entry));
         drop(struck);
     }
 
     /// The connection waits to hear of its client.
-    pub(crate) fn arriving(&self, told: &Told, stream: &IoStream) {
-        self.note(told, stream, Entry::Arriving);
+    pub(crate) fn arriving(&self, ticket: &Ticket, stream: &IoStream) {
+        self.note(ticket, stream, Entry::Arriving);
     }
 
     /// Closes those that wait to hear of their clients.
@@ -209,17 +209,17 @@ impl Connections {
     }
 
     /// The connection has its stream, and its client is known.
-    pub(crate) fn opened(&self, told: &Told, stream: &IoStream) {
+    pub(crate) fn opened(&self, ticket: &Ticket, stream: &IoStream) {
         if self.list {
-            self.note(told, stream, Entry::Open);
+            self.note(ticket, stream, Entry::Open);
         } else {
-            self.strike_off(told);
+            self.strike_off(ticket);
         }
     }
 
-    fn note(&self, told: &Told, stream: &IoStream, entry: impl FnOnce(WeakIoStream) -> Entry) {
+    fn note(&self, ticket: &Ticket, stream: &IoStream, entry: impl FnOnce(WeakIoStream) -> Entry) {
         // Who is closed already has been struck off.
-        if let (Some(index), false) = (told.entry.get(), stream.closed()) {
+        if let (Some(index), false) = (ticket.entry.get(), stream.closed()) {
             let before =
                 self.listed.borrow_mut().get_mut(index).map(|listed| replace(listed, entry(stream.downgrade())));
             drop(before);
@@ -297,12 +297,12 @@ mod tests {
                 let connections = Connections::new(10, true, Some(10));
                 for is_known in [false, true] {
                     let (stream, _other) = IoStream::pair().unwrap();
-                    let (closed, told) = connections.accepted_from_proxy();
-                    connections.arriving(&told, &stream);
+                    let (closed, ticket) = connections.accepted_from_proxy();
+                    connections.arriving(&ticket, &stream);
                     assert!(matches!(connections.listed.borrow().iter().next(), Some((_, Entry::Arriving(_)))));
                     if is_known {
-                        assert!(connections.take_place(&told, &proxy));
-                        connections.opened(&told, &stream);
+                        assert!(connections.take_place(&ticket, &proxy));
+                        connections.opened(&ticket, &stream);
                         assert!(matches!(connections.listed.borrow().iter().next(), Some((_, Entry::Open(_)))));
                     }
                     assert_eq!(connections.listed.borrow().len(), 1);

@@ -12,7 +12,7 @@ use landspout_ioloop::{IoLoop, with_timeout};
 use landspout_iostream::IoStream;
 use landspout_netutil::{Connection, PeerAddress, ProxyHeader, ProxyHeaderError, TrustedPeers};
 
-use crate::connections::Told;
+use crate::connections::Ticket;
 use crate::server::Inner;
 
 /// How long a header may take, unless told otherwise. The specification wants at least 3 seconds, for a packet that is lost.
@@ -47,7 +47,7 @@ const MAX_HEADER_SIZE: usize = 4096;
 /// the header is there, a connection counts for nobody). [`IoStream::peer_addr`] stays the proxy's. Where the header names no
 /// client's address, because the proxy speaks for itself (`LOCAL`, a health check) or can't tell (`UNKNOWN`, `UNSPEC`,
 /// Unix-domain sockets), the peer is the proxy, as the specification has it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "options do nothing until they make a server"]
 pub struct ProxyProtocol {
     trusted: TrustedPeers,
@@ -125,6 +125,17 @@ impl ProxyProtocol {
     }
 }
 
+impl fmt::Debug for ProxyProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyProtocol")
+            .field("trusted", &self.trusted)
+            .field("header_timeout", &self.header_timeout)
+            .field("max_header_size", &self.max_header_size)
+            .field("serve_others", &self.serve_others)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Inner {
     fn accepted_behind_proxy(self: &Rc<Self>, protocol: &ProxyProtocol, connection: Connection, address: PeerAddress) {
         match protocol.judge(&address) {
@@ -140,14 +151,14 @@ impl Inner {
 
     /// A connection of a proxy, which will say whose it is.
     fn expect_header(self: &Rc<Self>, connection: Connection, proxy: PeerAddress) {
-        let (closed, told) = self.connections.accepted_from_proxy();
+        let (closed, ticket) = self.connections.accepted_from_proxy();
         let Some(stream) = self.or_lost(self.stream(connection, closed), &proxy) else { return };
-        self.connections.arriving(&told, &stream);
+        self.connections.arriving(&ticket, &stream);
         let inner = self.clone();
-        IoLoop::current().spawn(async move { inner.arrive(stream, proxy, &told).await });
+        IoLoop::current().spawn(async move { inner.arrive(stream, proxy, &ticket).await });
     }
 
-    async fn arrive(&self, stream: IoStream, proxy: PeerAddress, told: &Told) {
+    async fn arrive(&self, stream: IoStream, proxy: PeerAddress, ticket: &Ticket) {
         let Some(protocol) = &self.proxy_protocol else { return };
         let header = match protocol.header(&stream).await {
             Ok(header) => header,
@@ -163,12 +174,12 @@ impl Inner {
             }
         };
         let address = header.source.map_or(proxy, PeerAddress::Inet);
-        if !self.connections.take_place(told, &address) {
+        if !self.connections.take_place(ticket, &address) {
             tracing::debug!("{address} has as many connections as a peer may have");
             return stream.close();
         }
         if self.or_lost(self.secure(&stream), &address).is_some() {
-            self.connections.opened(told, &stream);
+            self.connections.opened(ticket, &stream);
             (self.on_stream)(stream, address);
         }
     }

@@ -300,7 +300,7 @@ impl Inner {
     }
 
     pub(crate) fn serve(&self, connection: Connection, address: PeerAddress) {
-        let Some((closed, told)) = self.connections.accepted(&address) else {
+        let Some((closed, ticket)) = self.connections.accepted(&address) else {
             // A flood of them shall not be one of log lines, too.
             tracing::debug!("{address} has as many connections as a peer may have");
             return;
@@ -310,8 +310,8 @@ impl Inner {
             Ok(stream)
         });
         if let Some(stream) = self.or_lost(stream, &address) {
-            if let Some(told) = told {
-                self.connections.opened(&told, &stream);
+            if let Some(ticket) = ticket {
+                self.connections.opened(&ticket, &stream);
             }
             (self.on_stream)(stream, address);
         }
