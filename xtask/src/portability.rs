@@ -6,9 +6,11 @@ use std::process::Command;
 use std::{env, fs};
 
 use crate::ci;
+use crate::manifest;
 
-/// All features but those that bring cryptography along, whose C code wants a compiler for the other system.
-const FEATURES: &str = "executor,futures-io,gzip,recvmsg,regex,signal,subprocess,tls,tokio";
+/// What ends the name of a feature that brings cryptography along, whose C code wants a compiler for the other system.
+const CRYPTOGRAPHY: [&str; 2] = ["-aws-lc", "-ring"];
+const FACADE: &str = "landspout";
 const MACOS: &str = "x86_64-apple-darwin";
 
 pub(crate) fn run(root: &Path) -> Result<(), String> {
@@ -33,12 +35,22 @@ fn rustup(arguments: &[&str]) -> Result<(), String> {
     ci::succeed(Command::new("rustup").args(arguments))
 }
 
+/// All features of the facade but those that bring cryptography along.
+fn features(root: &Path) -> Result<String, String> {
+    let facade = manifest::crates(root)?.into_iter().find(|manifest| manifest.name == FACADE);
+    let facade = facade.ok_or_else(|| format!("there is no package {FACADE}"))?;
+    let names = facade.features.iter().map(|(name, _)| name.as_str());
+    let names: Vec<&str> =
+        names.filter(|name| *name != "default" && !CRYPTOGRAPHY.iter().any(|end| name.ends_with(end))).collect();
+    Ok(names.join(","))
+}
+
 /// In a directory of its own for each compiler, so that they don't build for each other anew.
 fn check(root: &Path, toolchain: &str, arguments: &[&str]) -> Result<(), String> {
     println!("portability: {} with {toolchain}", arguments.join(" "));
     let mut command = Command::new("rustup");
     command.current_dir(root).args(["run", toolchain, "cargo"]).args(arguments);
-    command.args(["--locked", "-p", "landspout", "--features", FEATURES]);
+    command.args(["--locked", "-p", FACADE, "--features", &features(root)?]);
     command.env("CARGO_TARGET_DIR", root.join("target/portability").join(toolchain)).env("RUSTFLAGS", "-D warnings");
     // Those of the compiler that runs this.
     command.env_remove("CARGO").env_remove("RUSTC");
