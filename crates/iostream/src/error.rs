@@ -103,6 +103,16 @@ impl CloseCause {
         }
     }
 
+    /// Says in the log what ended a stream in a read or a write.
+    #[cold]
+    pub(crate) fn log(&self, operation: &str) {
+        if self.is_failed_trust() {
+            tracing::info!("closing a stream: {}", Whole(self));
+        } else if !self.is_disconnect() {
+            tracing::warn!("error on {operation}: {self}");
+        }
+    }
+
     /// Whether the peer just went away: no reason for a log line.
     pub(crate) fn is_disconnect(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut};

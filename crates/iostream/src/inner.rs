@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use landspout_ioloop::{EventTarget, IoLoop, LoopError, Ready, Registration};
 
 use crate::buffer::Buffer;
-use crate::error::{CloseCause, StreamError, Whole};
+use crate::error::{CloseCause, StreamError};
 use crate::options::StreamOptions;
 use crate::transport::Transport;
 
@@ -290,20 +290,26 @@ impl Inner {
     }
 
     /// Before the stream is closed because a write failed: what the peer said before it broke off may lie in the kernel, above all
-    /// why it did so. What one read brings, within the limit, is kept for whoever reads.
+    /// why it did so. What a read brings, within the limit, is kept for whoever reads; an alert of TLS, which may be behind it, is
+    /// given back.
     #[cold]
-    fn save_input(&self) {
+    fn save_input(&self) -> Option<CloseCause> {
         self.registration.with_scratch(|scratch| {
             let mut state = self.state.borrow_mut();
-            let room = self.options.max_buffer_size.saturating_sub(state.read.len());
-            let asked = scratch.len().min(room);
-            if asked == 0 {
-                return;
+            for _ in 0..2 {
+                let room = self.options.max_buffer_size.saturating_sub(state.read.len());
+                let asked = scratch.len().min(room);
+                if asked == 0 {
+                    break;
+                }
+                match self.read_transport(&mut state, &mut scratch[..asked]) {
+                    Ok(0) => break,
+                    Ok(got) => self.keep(&mut state, &scratch[..got]),
+                    Err(error) => return Some(CloseCause::from(error)).filter(CloseCause::is_failed_trust),
+                }
             }
-            if let Ok(got @ 1..) = self.read_transport(&mut state, &mut scratch[..asked]) {
-                self.keep(&mut state, &scratch[..got]);
-            }
-        });
+            None
+        })
     }
 
     /// One read straight into the caller's memory, for when nothing is buffered. 0 is "would block".
@@ -364,11 +370,7 @@ impl Inner {
             self.state.borrow_mut().rare().cause = Some(cause);
             return self.end_of_input();
         }
-        if cause.is_failed_trust() {
-            tracing::info!("closing a stream: {}", Whole(&cause));
-        } else if !cause.is_disconnect() {
-            tracing::warn!("error on read: {cause}");
-        }
+        cause.log("read");
         self.closed_by(cause)
     }
 

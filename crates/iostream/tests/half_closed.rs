@@ -138,3 +138,25 @@ fn what_the_peer_said_before_a_write_failed_is_read() {
         assert!(matches!(stream.read_bytes(1).await, Err(StreamError::Closed(Some(_)))));
     });
 }
+
+/// Over TLS it may have said why in an alert, which is no data: a server that refuses a client's certificate does so when the client
+/// believes to be done.
+#[cfg(feature = "tls")]
+#[test]
+fn why_the_peer_left_before_a_write_failed_is_told() {
+    use common::tls::{BOTH_VERSIONS, client, server_config_of};
+    use landspout_iostream::{CloseCause, Tls};
+
+    run(async {
+        let (stream, peer) = Over::Tcp.plain_pair(StreamOptions::new(), StreamOptions::new());
+        stream.begin_tls(client()).unwrap();
+        let asking = Tls::server(std::sync::Arc::new(server_config_of(BOTH_VERSIONS, true)));
+        assert!(peer.start_tls(asking).await.is_err());
+        // This is answered by a reset.
+        stream.write(b"request").unwrap().await.unwrap();
+        until(|| stream.peer_is_gone()).await;
+        let written = stream.write(b"more").unwrap().await;
+        let Err(StreamError::Closed(Some(CloseCause::Tls(failure)))) = written else { panic!("{written:?}") };
+        assert!(failure.is_alert(), "{failure:?}");
+    });
+}

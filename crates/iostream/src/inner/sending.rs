@@ -392,10 +392,8 @@ impl Inner {
     /// Wakes who waited for what was sent, and ends the stream if that was all that kept it, or if it failed.
     fn after_flush(self: &Rc<Self>, flushed: Flushed) -> Result<(), StreamError> {
         if let Flushed::Failed(cause) = flushed {
-            if !cause.is_disconnect() {
-                tracing::warn!("error on write: {cause}");
-            }
-            self.save_input();
+            let cause = self.save_input().unwrap_or(cause);
+            cause.log("write");
             self.close_with(Some(cause));
             return Err(self.state.borrow().closed_error());
         }
