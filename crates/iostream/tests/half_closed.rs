@@ -160,3 +160,25 @@ fn why_the_peer_left_before_a_write_failed_is_told() {
         assert!(failure.is_alert(), "{failure:?}");
     });
 }
+
+/// The same in the middle of a handshake.
+#[cfg(feature = "tls")]
+#[test]
+fn why_the_peer_left_before_a_handshake_failed_is_told() {
+    use common::tls::client;
+    use landspout_iostream::CloseCause;
+
+    run(async {
+        let (socket, mut peer) = tcp_sockets();
+        let stream = IoStream::from_tcp(socket, StreamOptions::new()).unwrap();
+        stream.write(b"STARTTLS\r\n").unwrap().await.unwrap();
+        // A record with a fatal alert: access_denied (RFC 8446, section 6).
+        std::io::Write::write_all(&mut peer, &[21, 3, 3, 0, 2, 2, 49]).unwrap();
+        // With bytes unread this is a reset.
+        drop(peer);
+        until(|| stream.peer_is_gone()).await;
+        let secured = stream.start_tls(client()).await;
+        let Err(StreamError::Closed(Some(CloseCause::Tls(failure)))) = secured else { panic!("{secured:?}") };
+        assert!(failure.is_alert(), "{failure:?}");
+    });
+}

@@ -248,12 +248,16 @@ impl Transport for TlsTransport {
             if self.failure.is_none() && !self.connection.is_handshaking() {
                 return Ok(());
             }
-            match self.send() {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                _ => {}
+            let unsent = self.send().err().filter(|error| error.kind() != io::ErrorKind::WouldBlock);
+            if unsent.is_some() {
+                // Why the peer left may lie in the kernel.
+                let _ = self.receive(&mut []);
             }
             if let Some(failure) = &self.failure {
                 return Err(failure.clone().into());
+            }
+            if let Some(error) = unsent {
+                return Err(error);
             }
             if self.ended {
                 return Err(io::ErrorKind::UnexpectedEof.into());
