@@ -26,6 +26,9 @@ use securing::Handshake;
 use segments::Segments;
 use sending::Waiter;
 
+/// Of a transport that has layers: what it has already taken apart, and then what is behind that.
+const READS_TO_AN_ALERT: u32 = 2;
+
 pub(crate) struct Inner {
     pub(crate) registration: Registration,
     pub(crate) options: Rc<StreamOptions>,
@@ -296,7 +299,8 @@ impl Inner {
     fn save_input(&self) -> Option<CloseCause> {
         self.registration.with_scratch(|scratch| {
             let mut state = self.state.borrow_mut();
-            for _ in 0..2 {
+            let reads = if state.layered { READS_TO_AN_ALERT } else { 1 };
+            for _ in 0..reads {
                 let room = self.options.max_buffer_size.saturating_sub(state.read.len());
                 let asked = scratch.len().min(room);
                 if asked == 0 {

@@ -119,18 +119,23 @@ fn a_stream_without_handles_goes_when_its_bytes_are_given_up() {
     });
 }
 
-/// As a server does that refuses an upload in the middle of it and closes: the reset makes the next write fail, and what was said
-/// before it has not been read yet.
+/// A stream whose peer has read nothing, has said this, and has broken off: nothing of it is read yet, and the next write fails.
+async fn refused_with(said: &[u8]) -> IoStream {
+    let (socket, mut peer) = tcp_sockets();
+    let stream = IoStream::from_tcp(socket, StreamOptions::new()).unwrap();
+    stream.write(b"request").unwrap().await.unwrap();
+    std::io::Write::write_all(&mut peer, said).unwrap();
+    // With bytes unread this is a reset.
+    drop(peer);
+    until(|| stream.peer_is_gone()).await;
+    stream
+}
+
+/// As a server does that refuses an upload in the middle of it and closes.
 #[test]
 fn what_the_peer_said_before_a_write_failed_is_read() {
     run(async {
-        let (socket, mut peer) = tcp_sockets();
-        let stream = IoStream::from_tcp(socket, StreamOptions::new()).unwrap();
-        stream.write(b"upload").unwrap().await.unwrap();
-        std::io::Write::write_all(&mut peer, b"refusal").unwrap();
-        // With bytes unread this is a reset.
-        drop(peer);
-        until(|| stream.peer_is_gone()).await;
+        let stream = refused_with(b"refusal").await;
         let written = stream.write(b"more").unwrap().await;
         assert!(matches!(written, Err(StreamError::Closed(Some(_)))), "{written:?}");
         assert!(stream.closed());
@@ -169,14 +174,8 @@ fn why_the_peer_left_before_a_handshake_failed_is_told() {
     use landspout_iostream::CloseCause;
 
     run(async {
-        let (socket, mut peer) = tcp_sockets();
-        let stream = IoStream::from_tcp(socket, StreamOptions::new()).unwrap();
-        stream.write(b"STARTTLS\r\n").unwrap().await.unwrap();
         // A record with a fatal alert: access_denied (RFC 8446, section 6).
-        std::io::Write::write_all(&mut peer, &[21, 3, 3, 0, 2, 2, 49]).unwrap();
-        // With bytes unread this is a reset.
-        drop(peer);
-        until(|| stream.peer_is_gone()).await;
+        let stream = refused_with(&[21, 3, 3, 0, 2, 2, 49]).await;
         let secured = stream.start_tls(client()).await;
         let Err(StreamError::Closed(Some(CloseCause::Tls(failure)))) = secured else { panic!("{secured:?}") };
         assert!(failure.is_alert(), "{failure:?}");

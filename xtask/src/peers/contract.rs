@@ -75,8 +75,8 @@ fn in_plain_text(root: &Path, peer: &Peer) -> Result<Option<Answer>, NotStarted>
     let started = start(root, peer, &Options::default())?;
     let hello = end(&started, ask(peer, &started))?;
     if peer.can(Ability::Workers) {
-        let all = [("fork", true), ("reuse-port", peer.can(Ability::ReusePort)), ("threads", true)];
-        for (way, _) in all.into_iter().filter(|(_, can)| *can) {
+        let reuse_port = peer.can(Ability::ReusePort).then_some("reuse-port");
+        for way in ["fork", "threads"].into_iter().chain(reuse_port) {
             let started = start(root, peer, &Options { workers: Some((2, way)), ..Options::default() })?;
             end(&started, hello_twice(&started)).map_err(|problem| format!("two workers by {way}: {problem}"))?;
         }

@@ -30,10 +30,10 @@ const BLANK_LINE: &[u8] = b"\r\n\r\n";
 const READY: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::read(&["--close", "--workers N", "--start fork|threads", workers::INHERITED]);
-    if arguments.has(workers::INHERITED) {
+    if std::env::args().any(|word| word == workers::INHERITED) {
         return workers::inherited();
     }
+    let arguments = Arguments::read(&["--close", "--workers N", "--start fork|threads"]);
     if let Some(count) = arguments.number(workers::COUNT) {
         return workers::run(count, &arguments);
     }

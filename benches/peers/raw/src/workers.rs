@@ -14,7 +14,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use super::serve;
 
 pub(crate) const COUNT: &str = "--workers";
-/// The listening socket is the standard input.
+/// A worker is told so by the process that starts it, and nobody else says it: the listening socket is the standard input.
 pub(crate) const INHERITED: &str = "--inherited";
 
 pub(crate) fn run(count: usize, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
