@@ -321,13 +321,8 @@ const TLS: Case = Case {
 /// One that compares two workers with one.
 const WORKERS: Case = Case { goal: "at most 1.05 ×", serves: |peer| peer.can(Ability::Workers), ..GROWTH };
 
-const BALANCE: Case = Case {
-    unit: "× the mean",
-    rate: "",
-    goal: "within 10 % of the mean: at most 1.10",
-    serves: is_ours,
-    ..REQUESTS
-};
+const BALANCE: Case =
+    Case { unit: "× the mean", rate: "", goal: "within 10 % of the mean: at most 1.10", serves: is_ours, ..REQUESTS };
 
 /// One about the program alone.
 const PROGRAM: Case = Case {
