@@ -22,12 +22,16 @@ use landspout::httpserver::{
     StatusCode,
 };
 use landspout::ioloop::{IoLoop, with_timeout};
-use landspout::iostream::IoStream;
+use landspout::iostream::{IoStream, StreamError};
 
 /// In bytes. A longer message ends the conversation.
 const MAX_MESSAGE: usize = 64 * 1024;
 /// Who says nothing for so long is asked whether he is there, and has as long to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Who sent what ends the conversation has so long to finish, and again as long to see our end.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// And has finished when nothing has come for so long.
+const SILENCE: Duration = Duration::from_millis(200);
 
 fn main() -> Result<(), support::Failure> {
     let arguments = support::Arguments::read("Says back what is said over a WebSocket.", &[support::PORT]);
@@ -140,6 +144,7 @@ async fn converse(stream: IoStream) -> Result<(), Error> {
                     Error::Utf8(_) => CloseCode::Invalid,
                     _ => CloseCode::Protocol,
                 };
+                hear_out(socket.get_ref()).await;
                 // RFC 6455, section 7.1.7. Whoever is gone doesn't hear it.
                 let _ = socket.send(Message::Close(Some(CloseFrame { code, reason: "".into() }))).await;
                 leave(socket.into_inner()).await;
@@ -150,17 +155,26 @@ async fn converse(stream: IoStream) -> Result<(), Error> {
     }
 }
 
+/// Reads on until the client is silent: a browser that is told the end while it is still sending calls that no clean close.
+async fn hear_out(stream: &IoStream) {
+    let silence = async { while let Ok(Ok(())) = with_timeout(SILENCE, more(stream)).await {} };
+    let _ = with_timeout(GOODBYE, silence).await;
+}
+
 /// Ends our side and reads on for a moment: to close at what is still coming would reset the connection, and the client could
 /// lose our last words.
 async fn leave(stream: IoStream) {
     if stream.shutdown_write().await.is_ok() {
-        let rest = async {
-            while poll_fn(|cx| stream.poll_fill(cx)).await.is_ok() {
-                stream.consume(usize::MAX)
-            }
-        };
-        let _ = with_timeout(Duration::from_secs(2), rest).await;
+        let rest = async { while more(&stream).await.is_ok() {} };
+        let _ = with_timeout(GOODBYE, rest).await;
     }
+}
+
+/// Throws away what comes.
+async fn more(stream: &IoStream) -> Result<(), StreamError> {
+    poll_fn(|cx| stream.poll_fill(cx)).await?;
+    stream.consume(usize::MAX);
+    Ok(())
 }
 
 const HTML: HttpHeaders = HttpHeaders::from_static(&[("Content-Type", "text/html; charset=utf-8")]);
