@@ -236,7 +236,8 @@ fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>
                         println!("{} {round}/{rounds} {}: {}", case.name, peer.name, told_shortly(case, &measured));
                         let [peer, version] = [peer.name, version].map(str::to_owned);
                         let (date, commit) = (date.clone(), commit.clone());
-                        file.write(&Sample { peer, version, date, commit, measured })?;
+                        let round = file.last_round + round;
+                        file.write(&Sample { round, peer, version, date, commit, measured })?;
                     }
                     Err(problem) => {
                         println!("{} {round}/{rounds} {}: FAILED: {problem}", case.name, peer.name);

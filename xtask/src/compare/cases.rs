@@ -387,6 +387,13 @@ mod tests {
     }
 
     #[test]
+    fn every_case_has_one_of_ours_to_measure() {
+        for case in CASES {
+            assert!(PEERS.iter().any(|peer| super::super::is_ours(peer.name) && (case.serves)(peer)), "{}", case.name);
+        }
+    }
+
+    #[test]
     fn names_are_taken_once() {
         for (at, case) in CASES.iter().enumerate() {
             assert!(!CASES[..at].iter().any(|before| before.name == case.name), "{}", case.name);

@@ -38,8 +38,8 @@ path { fill: #ffffff }
 /// A bar for each figure, with its quartiles as a line across its end. Limits are no peers and have another colour.
 pub(super) fn bars(title: &str, unit: &str, figures: &[Figure]) -> String {
     let ours = figures.iter().find(|one| is_ours(&one.peer)).or(figures.first());
-    let longest = figures.iter().map(|one| one.high).fold(f64::MIN_POSITIVE, f64::max);
-    let end = ours.map_or(longest, |ours| longest.min(ours.median * CUT)).max(f64::MIN_POSITIVE);
+    let longest = figures.iter().map(|one| one.value.high).fold(f64::MIN_POSITIVE, f64::max);
+    let end = ours.map_or(longest, |ours| longest.min(ours.value.median * CUT)).max(f64::MIN_POSITIVE);
     let height = TOP + ROW * figures.len() as f64 + 8.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
@@ -63,7 +63,7 @@ pub(super) fn bars(title: &str, unit: &str, figures: &[Figure]) -> String {
 
 fn row(one: &Figure, class: &str, top: f64, end: f64) -> String {
     let place = |value: f64| LEFT + value.min(end) / end * LONGEST;
-    let (bar_end, middle, baseline) = (place(one.median), top + BAR / 2.0, top + BAR - 3.5);
+    let (bar_end, middle, baseline) = (place(one.value.median), top + BAR / 2.0, top + BAR - 3.5);
     let mut svg = format!(
         "<text class=\"{class}\" x=\"{:.1}\" y=\"{baseline:.1}\" text-anchor=\"end\">{}</text>\n\
          <rect class=\"{class}\" x=\"{LEFT:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{BAR}\"/>\n",
@@ -71,22 +71,22 @@ fn row(one: &Figure, class: &str, top: f64, end: f64) -> String {
         escaped(&one.peer),
         bar_end - LEFT,
     );
-    if one.median > end {
+    if one.value.median > end {
         // A gap shows that the bar goes on.
         let gap = bar_end - 24.0;
         svg.push_str(&format!("<path d=\"M{gap:.1} {top:.1}h4l-6 {BAR}h-4z\"/>\n"));
-    } else if one.low < one.high {
+    } else if one.value.low < one.value.high {
         svg.push_str(&format!(
             "<line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{middle:.1}\" y2=\"{middle:.1}\"/>\n",
-            place(one.low),
-            place(one.high)
+            place(one.value.low),
+            place(one.value.high)
         ));
     }
     let mark = if one.marked { " (disturbed)" } else { "" };
-    let x = bar_end.max(place(one.high)) + 8.0;
+    let x = bar_end.max(place(one.value.high)) + 8.0;
     svg.push_str(&format!(
         "<text class=\"{class}\" x=\"{x:.1}\" y=\"{baseline:.1}\">{}{mark}</text>\n",
-        figure(one.median)
+        figure(one.value.median)
     ));
     svg
 }
@@ -114,6 +114,7 @@ mod tests {
 
     fn chart(peers: &[(&str, f64)]) -> String {
         let sample = |(peer, value): &(&str, f64)| Sample {
+            round: 1,
             peer: (*peer).to_owned(),
             version: String::new(),
             date: String::new(),

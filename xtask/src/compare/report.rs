@@ -1,13 +1,14 @@
 //! From samples to tables: what each peer needed, as medians of the samples that saw the same machine.
 //!
 //! Rules: samples of other states, and disturbed ones, are named and not compared. A peer that has only such ones is shown with a
-//! mark. `benches/RESULTS.md` and the charts beside it are made from all samples that there are.
+//! mark. Two peers are compared by samples of the same rounds, never by medians of different times. `benches/RESULTS.md` and the charts beside it are made from all samples that there are.
 
 use std::fs;
 use std::path::Path;
 
 use super::cases::{CASES, Case};
 use super::samples::{self, Sample};
+use super::statistics::Spread;
 use super::{chart, is_limit, is_ours, statistics, told};
 
 /// What a peer needed in a case.
@@ -15,10 +16,10 @@ use super::{chart, is_limit, is_ours, statistics, told};
 pub(super) struct Figure {
     pub(super) peer: String,
     pub(super) version: String,
-    pub(super) median: f64,
-    /// The quartiles.
-    pub(super) low: f64,
-    pub(super) high: f64,
+    pub(super) value: Spread,
+    /// As a multiple of what the limit needed in the same round, and of what landspout needed; none without such a round.
+    to_limit: Option<Spread>,
+    to_ours: Option<Spread>,
     rate: Option<f64>,
     busy: Option<f64>,
     memory: Option<f64>,
@@ -38,32 +39,61 @@ pub(super) fn figures(samples: &[Sample]) -> Vec<Figure> {
             names.push(&sample.peer);
         }
     }
-    let mut figures: Vec<Figure> = names.iter().filter_map(|name| figure_of(name, samples, common)).collect();
-    figures.sort_by(|a, b| a.median.total_cmp(&b.median));
+    let peers: Vec<Taken> = names.iter().map(|name| Taken::of(name, samples, common)).collect();
+    let first = |whose: fn(&str) -> bool| peers.iter().find(|taken| whose(taken.peer));
+    let (limit, ours) = (first(is_limit), first(is_ours));
+    let mut figures: Vec<Figure> = peers.iter().filter_map(|taken| taken.figure(limit, ours)).collect();
+    figures.sort_by(|a, b| a.value.median.total_cmp(&b.value.median));
     figures
 }
 
-fn figure_of(peer: &str, samples: &[Sample], common: Option<(f64, f64)>) -> Option<Figure> {
-    let taken: Vec<&Sample> = samples.iter().filter(|sample| sample.peer == peer).collect();
-    let good: Vec<&Sample> = taken.iter().filter(|sample| left_out(sample, common).is_none()).copied().collect();
-    let used = if good.is_empty() { &taken } else { &good };
-    let values: Vec<f64> = used.iter().map(|sample| sample.measured.value).collect();
-    let median_of = |field: fn(&Sample) -> Option<f64>| {
-        statistics::median(&used.iter().filter_map(|sample| field(sample)).collect::<Vec<_>>())
-    };
-    Some(Figure {
-        peer: peer.to_owned(),
-        version: taken.last()?.version.clone(),
-        median: statistics::median(&values)?,
-        low: statistics::quantile(&values, 0.25)?,
-        high: statistics::quantile(&values, 0.75)?,
-        rate: median_of(|sample| sample.measured.rate),
-        busy: median_of(|sample| sample.measured.busy),
-        memory: median_of(|sample| sample.measured.memory),
-        used: good.len(),
-        taken: taken.len(),
-        marked: good.is_empty(),
-    })
+/// The samples of a peer.
+struct Taken<'a> {
+    peer: &'a str,
+    all: Vec<&'a Sample>,
+    /// Those that saw what the others saw.
+    good: Vec<&'a Sample>,
+}
+
+impl<'a> Taken<'a> {
+    fn of(peer: &'a str, samples: &'a [Sample], common: Option<(f64, f64)>) -> Self {
+        let all: Vec<&Sample> = samples.iter().filter(|sample| sample.peer == peer).collect();
+        let good = all.iter().filter(|sample| left_out(sample, common).is_none()).copied().collect();
+        Self { peer, all, good }
+    }
+
+    /// What its figure is made of.
+    fn used(&self) -> &[&'a Sample] {
+        if self.good.is_empty() { &self.all } else { &self.good }
+    }
+
+    fn figure(&self, limit: Option<&Self>, ours: Option<&Self>) -> Option<Figure> {
+        let median_of = |field: fn(&Sample) -> Option<f64>| {
+            statistics::median(&self.used().iter().filter_map(|sample| field(sample)).collect::<Vec<_>>())
+        };
+        let values: Vec<f64> = self.used().iter().map(|sample| sample.measured.value).collect();
+        Some(Figure {
+            peer: self.peer.to_owned(),
+            version: self.all.last()?.version.clone(),
+            value: Spread::of(&values)?,
+            to_limit: limit.and_then(|limit| self.quotients(limit)),
+            to_ours: ours.and_then(|ours| self.quotients(ours)),
+            rate: median_of(|sample| sample.measured.rate),
+            busy: median_of(|sample| sample.measured.busy),
+            memory: median_of(|sample| sample.measured.memory),
+            used: self.good.len(),
+            taken: self.all.len(),
+            marked: self.good.is_empty(),
+        })
+    }
+
+    /// As a multiple of the other, round by round. Of a host that changes its speed, or the state of its caches, the medians of two
+    /// peers may show two different hours; samples that were taken right behind each other don't.
+    fn quotients(&self, other: &Self) -> Option<Spread> {
+        let of_round = |round| other.used().iter().find(|sample| sample.round == round);
+        let quotient = |sample: &&Sample| Some(sample.measured.value / of_round(sample.round)?.measured.value);
+        Spread::of(&self.used().iter().filter_map(quotient).collect::<Vec<_>>())
+    }
 }
 
 fn common_state(samples: &[Sample]) -> Option<(f64, f64)> {
@@ -122,13 +152,6 @@ fn others(samples: &[(&str, &Sample)]) -> String {
 }
 
 fn table(case: &Case, figures: &[Figure]) -> String {
-    let first = |whose: fn(&str) -> bool| figures.iter().find(|one| whose(&one.peer)).map(|one| one.median);
-    let (limit, ours) = (first(is_limit), first(is_ours));
-    let ratio = |median: f64, to: Option<f64>| match to.map(|to| median / to) {
-        None => "–".to_owned(),
-        Some(ratio) if ratio < 9.995 => format!("{ratio:.2}"),
-        Some(ratio) => figure(ratio),
-    };
     let has_rate = !case.rate.is_empty();
     let has_busy = figures.iter().any(|figure| figure.busy.is_some());
     let has_memory = figures.iter().any(|figure| figure.memory.is_some());
@@ -141,10 +164,10 @@ fn table(case: &Case, figures: &[Figure]) -> String {
     for one in figures {
         let name = if is_ours(&one.peer) { format!("**{}**", one.peer) } else { one.peer.clone() };
         let mark = if one.marked { " (disturbed)" } else { "" };
-        let spread =
-            if one.low == one.high { "–".to_owned() } else { format!("{}–{}", figure(one.low), figure(one.high)) };
-        let mut row = vec![name, one.version.clone(), format!("{}{mark}", figure(one.median)), spread];
-        row.extend([ratio(one.median, limit), ratio(one.median, ours)]);
+        let Spread { low, median, high } = one.value;
+        let spread = if low == high { "–".to_owned() } else { format!("{}–{}", figure(low), figure(high)) };
+        let mut row = vec![name, one.version.clone(), format!("{}{mark}", figure(median)), spread];
+        row.extend([one.to_limit, one.to_ours].map(|quotients| quotients.map_or("–".to_owned(), ratio)));
         row.extend(has_rate.then(|| one.rate.map_or("–".to_owned(), figure)));
         row.extend(has_busy.then(|| one.busy.map_or("–".to_owned(), |share| format!("{:.0} %", share * 100.0))));
         row.extend(has_memory.then(|| one.memory.map_or("–".to_owned(), |kib| figure(kib / 1024.0))));
@@ -155,6 +178,13 @@ fn table(case: &Case, figures: &[Figure]) -> String {
         header.iter().enumerate().map(|(at, _)| if at < 2 { "---" } else { "--:" }.to_owned()).collect();
     rows.insert(1, rule);
     rows.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect()
+}
+
+/// "1.02 (0.98–1.07)", or the number alone where there was no other.
+fn ratio(Spread { low, median, high }: Spread) -> String {
+    let [low, median, high] =
+        [low, median, high].map(|ratio| if ratio < 9.995 { format!("{ratio:.2}") } else { figure(ratio) });
+    if low == high { median } else { format!("{median} ({low}–{high})") }
 }
 
 /// A number with three digits, or all before the point.
@@ -201,7 +231,8 @@ peers are and by which rules they are set up, and how to measure again.
 
 The main figure is the CPU time that the operating system counts for the server, user code and system calls together, for each
 unit of work. The server has one CPU, the load another, where a title doesn't say otherwise; both are busy all the time, or
-nearly. Each figure is the median of samples taken in turn with those of all other peers; less is better. Throughput follows from
+nearly. Each figure is the median of samples taken in turn with those of all other peers; less is better. A multiple of
+`raw`, or of landspout, is the median of the quotients within rounds, in brackets their quartiles. Throughput follows from
 it where the server is what is waited for. `busy` is the share of its CPU that the server used: one that has time to wait
 pays for being woken, so that its figure is too high, if anything. Where the two take turns on one CPU, the rest is the
 load's. `raw` parses nothing and is the practical limit, no peer.
@@ -260,7 +291,7 @@ mod tests {
         let machine = machine.map(|(before, after, other_load)| Machine { before, after, other_load });
         let measured = Measured { value, rate: Some(1e6 / value), busy: Some(0.987), memory: Some(2_048.0), machine };
         let [peer, version, date, commit] = [peer, "1.2", "2026-01-02", "abc"].map(str::to_owned);
-        Sample { peer, version, date, commit, measured }
+        Sample { round: 1, peer, version, date, commit, measured }
     }
 
     const NEAR: Option<(f64, f64, f64)> = Some((77.0, 78.0, 0.0));
@@ -281,10 +312,10 @@ mod tests {
         ];
         let figures = figures(&samples);
         let told: Vec<_> =
-            figures.iter().map(|one| (one.peer.as_str(), one.median, one.used, one.taken, one.marked)).collect();
+            figures.iter().map(|one| (one.peer.as_str(), one.value.median, one.used, one.taken, one.marked)).collect();
         let expected = [("raw", 8.0, 1, 3, false), ("hyper", 11.0, 2, 3, false), ("axum", 11.5, 0, 1, true)];
         assert_eq!(told, expected);
-        assert_eq!((figures[1].low, figures[1].high), (10.5, 11.5));
+        assert_eq!(figures[1].value, Spread { low: 10.5, median: 11.0, high: 11.5 });
         let section = section(&CASES[0], &samples).unwrap();
         let listed = "Left out, or marked above: another state of the machine: hyper 13.0; axum 11.5. other load: raw 90.0. \
                       the machine changed its state: raw 80.0.";
@@ -310,6 +341,31 @@ mod tests {
         assert_eq!(table(&CASES[0], &figures(&samples)), expected);
         let alone = table(&CASES[0], &figures(&samples[..1]));
         assert!(alone.contains("| 12.0 | – | – | – |"), "{alone}");
+    }
+
+    #[test]
+    fn a_ratio_is_that_of_the_same_rounds() {
+        // The host is fast, slow, and fast again, and changes once between two samples of a round; hyper came later.
+        let rounds: [&[(&str, f64)]; 6] = [
+            &[("raw", 8.0), ("landspout", 8.4)],
+            &[("raw", 8.0), ("landspout", 12.0)],
+            &[("raw", 12.0), ("landspout", 13.2)],
+            &[("raw", 12.0), ("landspout", 12.6)],
+            &[("raw", 8.0), ("landspout", 8.2)],
+            &[("hyper", 9.0)],
+        ];
+        let of_round = |(before, samples): (usize, &&'static [(&str, f64)])| {
+            samples.iter().map(move |(peer, value)| Sample { round: before + 1, ..sample(peer, *value, NEAR) })
+        };
+        let samples: Vec<Sample> = rounds.iter().enumerate().flat_map(of_round).collect();
+        let told: Vec<_> = figures(&samples)
+            .into_iter()
+            .map(|one| (one.peer, one.value.median, one.to_limit.map(ratio), one.to_ours.map(ratio)))
+            .collect();
+        let [one, twentieth] = ["1.00", "1.05 (1.05–1.10)"].map(|text| Some(text.to_owned()));
+        assert_eq!(told[0], ("raw".to_owned(), 8.0, one.clone(), Some("0.95 (0.91–0.95)".to_owned())));
+        assert_eq!(told[1], ("hyper".to_owned(), 9.0, None, None));
+        assert_eq!(told[2], ("landspout".to_owned(), 12.0, twentieth, one));
     }
 
     #[test]

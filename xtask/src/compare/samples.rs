@@ -51,6 +51,8 @@ impl Machine {
 /// A line of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sample {
+    /// Which one of its case's rounds it belongs to: samples of one were taken right behind each other.
+    pub(super) round: usize,
     pub(super) peer: String,
     pub(super) version: String,
     pub(super) date: String,
@@ -58,14 +60,14 @@ pub(super) struct Sample {
     pub(super) measured: Measured,
 }
 
-const COLUMNS: &str = "peer\tversion\tdate\tcommit\tvalue\trate\tbusy\tmemory\tbefore\tafter\tother_load";
+const COLUMNS: &str = "round\tpeer\tversion\tdate\tcommit\tvalue\trate\tbusy\tmemory\tbefore\tafter\tother_load";
 
 impl Sample {
     fn line(&self) -> String {
         let Measured { value, rate, busy, memory, machine } = &self.measured;
         let machine = [machine.map(|m| m.before), machine.map(|m| m.after), machine.map(|m| m.other_load)];
-        let mut fields =
-            [&self.peer, &self.version, &self.date, &self.commit].map(|text| text.replace('\t', " ")).to_vec();
+        let mut fields = vec![self.round.to_string()];
+        fields.extend([&self.peer, &self.version, &self.date, &self.commit].map(|text| text.replace('\t', " ")));
         fields.push(value.to_string());
         fields.extend(
             [*rate, *busy, *memory]
@@ -78,7 +80,7 @@ impl Sample {
 
     fn parse(line: &str) -> Option<Self> {
         let fields: Vec<&str> = line.split('\t').collect();
-        let [peer, version, date, commit, value, optional @ ..] = fields.as_slice() else { return None };
+        let [round, peer, version, date, commit, value, optional @ ..] = fields.as_slice() else { return None };
         let number = |text: &&str| if *text == "-" { Some(None) } else { text.parse::<f64>().ok().map(Some) };
         let [rate, busy, memory, before, after, other_load] =
             optional.iter().map(number).collect::<Option<Vec<_>>>()?[..]
@@ -91,16 +93,22 @@ impl Sample {
         };
         let measured = Measured { value: value.parse().ok()?, rate, busy, memory, machine };
         let [peer, version, date, commit] = [peer, version, date, commit].map(|text| (*text).to_owned());
-        Some(Self { peer, version, date, commit, measured })
+        Some(Self { round: round.parse().ok()?, peer, version, date, commit, measured })
     }
 }
 
 /// The file of a case, as long as it is written to.
-pub(super) struct Writer(fs::File);
+pub(super) struct Writer {
+    file: fs::File,
+    /// The last round that was there before.
+    pub(super) last_round: usize,
+}
 
 impl Writer {
     /// Begins a file, or goes on with it.
     pub(super) fn open(directory: &Path, case: &str, append: bool) -> Result<Self, String> {
+        let there = if append { read(directory, case)? } else { Vec::new() };
+        let last_round = there.iter().map(|sample| sample.round).max().unwrap_or(0);
         let path = path(directory, case);
         let begin = || {
             fs::create_dir_all(directory)?;
@@ -109,11 +117,12 @@ impl Writer {
             }
             fs::OpenOptions::new().append(true).open(&path)
         };
-        begin().map(Self).map_err(|error| format!("{}: {error}", path.display()))
+        let file = begin().map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self { file, last_round })
     }
 
     pub(super) fn write(&mut self, sample: &Sample) -> Result<(), String> {
-        writeln!(self.0, "{}", sample.line()).map_err(|error| format!("keeping a sample: {error}"))
+        writeln!(self.file, "{}", sample.line()).map_err(|error| format!("keeping a sample: {error}"))
     }
 }
 
@@ -142,7 +151,7 @@ mod tests {
         let measured =
             Measured { value: 8.25, rate: Some(120_000.0), busy: Some(0.99), memory: Some(2_000.0), machine };
         let [peer, version, date, commit] = ["hyper", "hyper 1.2", "2026-01-02", "abc"].map(str::to_owned);
-        Sample { peer, version, date, commit, measured }
+        Sample { round: 3, peer, version, date, commit, measured }
     }
 
     #[test]
@@ -152,10 +161,34 @@ mod tests {
             assert_eq!(Sample::parse(&sample.line()), Some(sample));
         }
         let line = sample().line();
-        for broken in ["", "a\tb", line.rsplit_once('\t').unwrap().0, &line.replace("8.25", "x"), &format!("{line}\t1")]
-        {
+        for broken in [
+            "",
+            "a\tb",
+            &line[1..],
+            line.rsplit_once('\t').unwrap().0,
+            &line.replace("8.25", "x"),
+            &format!("{line}\t1"),
+        ] {
             assert_eq!(Sample::parse(broken), None, "{broken:?}");
         }
+    }
+
+    #[test]
+    fn rounds_that_are_appended_come_behind_those_that_there_are() {
+        let directory = std::env::temp_dir().join(format!("landspout-samples-{}", std::process::id()));
+        let (case, round) = ("rounds", |round| Sample { round, ..sample() });
+        for (append, last) in [(true, 0), (true, 2), (false, 0), (true, 2)] {
+            let mut file = Writer::open(&directory, case, append).unwrap();
+            assert_eq!(file.last_round, last);
+            for next in [1, 2] {
+                file.write(&round(last + next)).unwrap();
+            }
+        }
+        let rounds: Vec<usize> = read(&directory, case).unwrap().iter().map(|sample| sample.round).collect();
+        assert_eq!(rounds, [1, 2, 3, 4]);
+        fs::write(path(&directory, case), "peer\tvalue\nraw\t1\n").unwrap();
+        assert!(Writer::open(&directory, case, true).is_err(), "a file of another version is not written to");
+        fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]

@@ -18,6 +18,22 @@ pub(super) fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
+/// The middle of some values, and the quartiles around it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    pub(super) low: f64,
+    pub(super) median: f64,
+    pub(super) high: f64,
+}
+
+impl Spread {
+    /// None of nothing.
+    pub(super) fn of(values: &[f64]) -> Option<Self> {
+        let [low, median, high] = [0.25, 0.5, 0.75].map(|q| quantile(values, q));
+        Some(Self { low: low?, median: median?, high: high? })
+    }
+}
+
 /// Whether the machine was in the same state at these two times.
 pub(super) fn same_state(one: f64, other: f64) -> bool {
     one.max(other) <= one.min(other) * SAME_STATE
@@ -44,6 +60,8 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         let values = [50.0, 10.0, 30.0, 20.0, 40.0];
+        assert_eq!(Spread::of(&values), Some(Spread { low: 20.0, median: 30.0, high: 40.0 }));
+        assert_eq!(Spread::of(&[]), None);
         assert_eq!([0.0, 0.25, 0.6, 1.0].map(|q| quantile(&values, q)), [10.0, 20.0, 34.0, 50.0].map(Some));
     }
 
