@@ -144,7 +144,9 @@ async fn converse(stream: IoStream) -> Result<(), Error> {
                     Error::Utf8(_) => CloseCode::Invalid,
                     _ => CloseCode::Protocol,
                 };
-                hear_out(socket.get_ref()).await;
+                if code == CloseCode::Size {
+                    hear_out(socket.get_ref()).await;
+                }
                 // RFC 6455, section 7.1.7. Whoever is gone doesn't hear it.
                 let _ = socket.send(Message::Close(Some(CloseFrame { code, reason: "".into() }))).await;
                 leave(socket.into_inner()).await;
@@ -155,7 +157,8 @@ async fn converse(stream: IoStream) -> Result<(), Error> {
     }
 }
 
-/// Reads on until the client is silent: a browser that is told the end while it is still sending calls that no clean close.
+/// Reads on until the client is silent: a browser that is told the end in the middle of a message that is too long calls that no
+/// clean close.
 async fn hear_out(stream: &IoStream) {
     let silence = async { while let Ok(Ok(())) = with_timeout(SILENCE, more(stream)).await {} };
     let _ = with_timeout(GOODBYE, silence).await;

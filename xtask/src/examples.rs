@@ -253,14 +253,19 @@ fn websocket_upgrade(running: &Running) -> Result<(), String> {
     // A text and a goodbye with code 1000, masked with zeros; unmasked, the same comes back.
     const HELLO: [&[u8]; 2] = [b"\x81\x85\0\0\0\0Hello", b"\x81\x05Hello"];
     const GOODBYE: [&[u8]; 2] = [b"\x88\x82\0\0\0\0\x03\xe8", b"\x88\x02\x03\xe8"];
-    let mut stream = client::tcp(address)?;
-    let begin = [handshake(GOOD).as_bytes(), HELLO[0], GOODBYE[0]].concat();
-    let heard = client::converse_to_end(&mut stream, &begin)?;
-    let text = String::from_utf8_lossy(&heard);
-    let good =
-        text.starts_with("HTTP/1.1 101 ") && text.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n");
-    if !good || !heard.ends_with(&[b"\r\n\r\n", HELLO[1], GOODBYE[1]].concat()) {
-        return Err(format!("no handshake, echo and goodbye: {text:?}"));
+    // 64 KiB and a byte; the answer is a goodbye with code 1009.
+    let too_long = [&b"\x82\xff\0\0\0\0\0\x01\0\x01\0\0\0\0"[..], &[0; 65537]].concat();
+    // A text that is no UTF-8, and code 1007.
+    const NO_TEXT: [&[u8]; 2] = [b"\x81\x81\0\0\0\0\xff", b"\x88\x02\x03\xef"];
+    for (last, answer) in [(GOODBYE[0], GOODBYE[1]), (&too_long, b"\x88\x02\x03\xf1"), (NO_TEXT[0], NO_TEXT[1])] {
+        let said = [handshake(GOOD).as_bytes(), HELLO[0], last].concat();
+        let heard = client::converse_to_end(&mut client::tcp(address)?, &said)?;
+        let text = String::from_utf8_lossy(&heard);
+        let good = text.starts_with("HTTP/1.1 101 ")
+            && text.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n");
+        if !good || !heard.ends_with(&[b"\r\n\r\n", HELLO[1], answer].concat()) {
+            return Err(format!("no handshake, echo and goodbye: {text:?}"));
+        }
     }
     for (good, bad, status) in [
         ("Version: 13", "Version: 12", "426 "),
