@@ -1,5 +1,5 @@
-//! `cargo xtask count`: how many instructions of user code the example `hello` spends on a request, by callgrind. Unlike
-//! times, these hardly depend on the machine and on what else it does.
+//! `cargo xtask count`: how many instructions of user code landspout spends on a request, by callgrind, in the program that
+//! `cargo xtask compare` measures. Unlike times, these hardly depend on the machine and on what else it does.
 //!
 //! Rules: a case is counted in a short run and a long one, so that start-up and end cancel out; what it may need at most stands in
 //! [`CASES`]. With more the chore fails, with less it asks for the number to be lowered. Another compiler may give other
@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::examples::{self, running::Running};
-use crate::{ci, interop};
+use crate::interop;
+use crate::peers::{self, Peer, Started};
 
 /// A request, how it comes, and what one of them took when it was last recorded.
 struct Case {
@@ -34,26 +34,26 @@ enum Load {
 const ALONE: Load = Load::Kept { connections: 1, batch: 1 };
 
 const CASES: [Case; 5] = [
-    Case { name: "keep-alive", request: SHORT, load: ALONE, recorded: 2_634.0 },
+    Case { name: "keep-alive", request: SHORT, load: ALONE, recorded: 2_631.0 },
     Case {
         name: "keep-alive, 64 connections",
         request: SHORT,
         load: Load::Kept { connections: 64, batch: 1 },
-        recorded: 2_223.0,
+        recorded: 2_226.0,
     },
-    Case { name: "pipelined × 16", request: SHORT, load: Load::Kept { connections: 1, batch: 16 }, recorded: 1_055.0 },
-    Case { name: "keep-alive, a browser's head", request: BROWSER, load: ALONE, recorded: 5_494.0 },
-    Case { name: "connection per request", request: LAST, load: Load::New, recorded: 6_627.0 },
+    Case { name: "pipelined × 16", request: SHORT, load: Load::Kept { connections: 1, batch: 16 }, recorded: 1_080.0 },
+    Case { name: "keep-alive, a browser's head", request: BROWSER, load: ALONE, recorded: 5_642.0 },
+    Case { name: "connection per request", request: LAST, load: Load::New, recorded: 6_498.0 },
 ];
 /// The compiler of these numbers.
 const RECORDED_WITH: &str = "rustc 1.95.0";
 /// What more of it is a failure. Two runs differ by much less.
 const TOLERANCE: f64 = 0.03;
 
-pub(crate) const SHORT: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const SHORT: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const LAST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 /// 12 fields, 700 bytes.
-const BROWSER: &str = "GET /articles/2026/11/some-story?ref=front HTTP/1.1\r\n\
+const BROWSER: &str = "GET /?story=articles/2026/11/some-story&ref=front HTTP/1.1\r\n\
     Host: www.example.com\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0\r\n\
     Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/png,image/svg+xml,*/*;q=0.8\r\n\
@@ -80,17 +80,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Counts all cases.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
     install()?;
-    ci::succeed(ci::cargo(root).args([
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "landspout-workbench",
-        "--example",
-        "hello",
-    ]))?;
-    let program = examples::built_examples()?.join("../../release/examples/hello");
-    let program = program.to_str().ok_or("the target directory has a name that is no text")?;
+    let peer = peers::find("landspout")?;
+    peers::build(root, peer)?;
     let compiler = Command::new("rustc").arg("--version").output().map_err(|error| format!("rustc: {error}"))?;
     let comparable = String::from_utf8_lossy(&compiler.stdout).starts_with(RECORDED_WITH);
     if !comparable {
@@ -98,14 +89,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     }
     let mut grown = Vec::new();
     for Case { name, request, load, recorded } in CASES {
-        let counted = per_request_of(request, load, |prefix| {
-            let (valgrind, flags) = prefix.split_first().expect("a prefix is a program");
-            let arguments = [flags, &[program, "--port", "0"]].concat();
-            let running =
-                Running::start(Path::new(valgrind), &arguments).map_err(|error| format!("valgrind: {error}"))?;
-            let address = running.address()?;
-            Ok((running, address))
-        })?;
+        let counted = counted(root, peer, request, load)?;
         let change = counted / recorded - 1.0;
         println!("{name}: {counted:.0} instructions a request, recorded were {recorded:.0} ({:+.1} %)", change * 100.0);
         if comparable && change > TOLERANCE {
@@ -122,36 +106,24 @@ pub(crate) fn install() -> Result<(), String> {
     interop::install_missing(&[("valgrind", &["valgrind"])])
 }
 
-/// The instructions of user code that a server spends on `request` when `batch` are sent at a time. `start` starts it behind a prefix
-/// of words; its answers have to end with `Hello, World!`.
-pub(crate) fn per_request(
-    request: &str,
-    batch: usize,
-    start: impl Fn(&[&str]) -> Result<(Running, SocketAddr), String>,
-) -> Result<f64, String> {
-    per_request_of(request, Load::Kept { connections: 1, batch }, start)
+/// The instructions of user code that a peer, which was built, spends on a short request when `batch` are sent at a time on one
+/// connection.
+pub(crate) fn per_request(root: &Path, peer: &Peer, batch: usize) -> Result<f64, String> {
+    counted(root, peer, SHORT, Load::Kept { connections: 1, batch })
 }
 
-fn per_request_of(
-    request: &str,
-    load: Load,
-    start: impl Fn(&[&str]) -> Result<(Running, SocketAddr), String>,
-) -> Result<f64, String> {
+fn counted(root: &Path, peer: &Peer, request: &str, load: Load) -> Result<f64, String> {
     let begin = Instant::now();
-    let short = collected(request, load, SHORT_RUN, &start)?;
+    let short = collected(root, peer, request, load, SHORT_RUN)?;
     let long_run = if begin.elapsed() < PATIENCE { LONG_RUN } else { LESS_LONG_RUN };
-    let long = collected(request, load, long_run, &start)?;
+    let long = collected(root, peer, request, load, long_run)?;
     Ok(long.saturating_sub(short) as f64 / (long_run - SHORT_RUN) as f64)
 }
 
 /// The instructions of a whole run that answers so many requests, in all processes.
-fn collected(
-    request: &str,
-    load: Load,
-    requests: usize,
-    start: impl Fn(&[&str]) -> Result<(Running, SocketAddr), String>,
-) -> Result<u64, String> {
-    let (running, address) = start(&["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"])?;
+fn collected(root: &Path, peer: &Peer, request: &str, load: Load, requests: usize) -> Result<u64, String> {
+    let prefix = &["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
+    let Started { running, address } = peers::start(root, peer, &peers::Options { prefix, ..Default::default() })?;
     let asked = match load {
         Load::Kept { connections, batch } => ask(address, request, connections, batch, requests),
         Load::New => ask_anew(address, request, requests),

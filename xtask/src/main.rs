@@ -21,6 +21,8 @@ mod tidy;
 use std::path::Path;
 use std::process::ExitCode;
 
+use parity::Look;
+
 const HELP: &str = "\
 usage: cargo xtask CHORE
 
@@ -68,8 +70,8 @@ fn main() -> ExitCode {
         ["ci", "--list"] => ci::list(root),
         ["tidy"] => tidy::run(root),
         ["packages"] => packages::run(root),
-        ["parity"] => parity::run(root, false),
-        ["parity", "--allow-missing"] => parity::run(root, true),
+        ["parity"] => parity::run(root, false, Look::Run),
+        ["parity", "--allow-missing"] => parity::run(root, true, Look::Run),
         ["examples", names @ ..] => examples::run(root, names),
         ["interop", words @ ..] => interop::run(root, words),
         ["peers", names @ ..] => peers::run(root, names),

@@ -1,11 +1,20 @@
-//! Runs the tests that the tables name, each test binary once, and remembers what became of each.
+//! Runs the tests that the tables name, each test binary once, and remembers what became of each. Where all of them have just
+//! passed, as in CI, it is enough that they are there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use super::table::Test;
 use crate::ci;
+
+/// How it is found out whether a test passes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    Run,
+    /// All tests of all packages passed with all features: the binary has it, and doesn't ignore it.
+    List,
+}
 
 /// What the test binaries printed of each test.
 #[derive(Debug, Default)]
@@ -27,50 +36,90 @@ impl Outcomes {
             let Some((name, outcome)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) else {
                 continue;
             };
-            let path = name.trim_end_matches(" - should panic");
-            let test = Test { crate_dir: crate_dir.to_owned(), target: target.to_owned(), path: path.to_owned() };
-            self.0.insert(test, outcome.trim().to_owned());
+            self.add(crate_dir, target, name.trim_end_matches(" - should panic"), outcome.trim());
         }
+    }
+
+    /// Takes up a list of libtest's: `reading::short: test`.
+    fn read_list(&mut self, crate_dir: &str, target: &str, list: &str, outcome: &str) {
+        for path in list.lines().filter_map(|line| line.strip_suffix(": test")) {
+            self.add(crate_dir, target, path, outcome);
+        }
+    }
+
+    fn add(&mut self, crate_dir: &str, target: &str, path: &str, outcome: &str) {
+        let [crate_dir, target, path] = [crate_dir, target, path].map(str::to_owned);
+        self.0.insert(Test { crate_dir, target, path }, outcome.to_owned());
     }
 }
 
-/// Runs these tests with all features of their packages. A test that doesn't exist is missing from the outcomes.
-pub(crate) fn run(root: &Path, tests: &BTreeSet<Test>) -> Result<Outcomes, String> {
-    let mut targets: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+/// Finds out about these tests with all features of their packages. A test that doesn't exist is missing from the outcomes.
+pub(crate) fn look(root: &Path, tests: &BTreeSet<Test>, look: Look) -> Result<Outcomes, String> {
+    let mut packages: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
     for test in tests {
-        targets.entry((&test.crate_dir, &test.target)).or_default().push(&test.path);
+        packages.entry(&test.crate_dir).or_default().entry(&test.target).or_default().push(&test.path);
     }
     let mut outcomes = Outcomes::default();
-    for crate_dir in targets.keys().map(|(crate_dir, _)| *crate_dir).collect::<BTreeSet<_>>() {
-        // Without a target this builds the examples, too, that some tests start.
-        let built =
-            test_command(root, crate_dir).args(["--quiet", "--no-run"]).status().map_err(|error| error.to_string())?;
-        if !built.success() {
-            return Err(format!("the tests of {crate_dir} do not build"));
-        }
-    }
-    for ((crate_dir, target), paths) in targets {
-        let mut command = test_command(root, crate_dir);
-        match target {
-            "lib" => command.arg("--lib"),
-            _ => command.args(["--test", target]),
-        };
-        command.args(["--", "--exact"]).args(&paths).stderr(Stdio::piped());
-        let output = command.output().map_err(|error| error.to_string())?;
-        let printed = String::from_utf8_lossy(&output.stdout);
-        outcomes.read(crate_dir, target, &printed);
-        if !output.status.success() {
-            println!("{printed}{}", String::from_utf8_lossy(&output.stderr));
+    for (crate_dir, targets) in packages {
+        let programs = build(root, crate_dir)?;
+        for (target, paths) in targets {
+            // Without a program its tests are missing.
+            let Some(program) = programs.get(target) else { continue };
+            let printed = |arguments: &[&str]| {
+                let mut command = Command::new(&program.path);
+                command.args(arguments).current_dir(&program.directory).stdin(Stdio::null());
+                let output = command.output().map_err(|error| format!("{}: {error}", program.path.display()))?;
+                let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+                if !output.status.success() {
+                    println!("{printed}{}", String::from_utf8_lossy(&output.stderr));
+                }
+                Ok::<_, String>(printed)
+            };
+            match look {
+                Look::Run => outcomes.read(crate_dir, target, &printed(&[&["--exact"], paths.as_slice()].concat())?),
+                Look::List => {
+                    outcomes.read_list(crate_dir, target, &printed(&["--list"])?, "ok");
+                    outcomes.read_list(crate_dir, target, &printed(&["--list", "--ignored"])?, "ignored");
+                }
+            }
         }
     }
     Ok(outcomes)
 }
 
-fn test_command(root: &Path, crate_dir: &str) -> std::process::Command {
+/// A test binary, and the directory of its package, where cargo starts it.
+#[derive(Debug, PartialEq)]
+struct Program {
+    path: PathBuf,
+    directory: PathBuf,
+}
+
+/// Builds all that the tests of a package take, examples too, and tells the program of each target; that of the library's own is
+/// called `lib`.
+fn build(root: &Path, crate_dir: &str) -> Result<BTreeMap<String, Program>, String> {
     let package = if crate_dir == "landspout" { crate_dir.to_owned() } else { format!("landspout-{crate_dir}") };
     let mut command = ci::cargo(root);
     command.args(["test", "--locked", "--all-features", "--package", &package]);
-    command
+    command.args(["--quiet", "--no-run", "--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
+    let output = command.output().map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!("the tests of {crate_dir} do not build"));
+    }
+    let library = package.replace('-', "_");
+    let told = String::from_utf8_lossy(&output.stdout);
+    Ok(told.lines().filter_map(|line| test_program(line, &library)).collect())
+}
+
+/// The target and its program, if this message of cargo's is about a test binary.
+fn test_program(message: &str, library: &str) -> Option<(String, Program)> {
+    let text_of = |key: &str| Some(PathBuf::from(message.split_once(&format!(r#""{key}":""#))?.1.split_once('"')?.0));
+    let (profile, _) = message.split_once(r#""profile":{"#)?.1.split_once('}')?;
+    let path = text_of("executable").filter(|_| profile.contains(r#""test":true"#))?;
+    let directory = text_of("manifest_path")?.parent()?.to_owned();
+    // `closing-0123456789abcdef`
+    let (name, _) = path.file_stem()?.to_str()?.rsplit_once('-')?;
+    let target = if name == library { "lib" } else { name };
+    Some((target.to_owned(), Program { path, directory }))
 }
 
 #[cfg(test)]
@@ -87,13 +136,30 @@ mod tests {
         let printed = "\nrunning 4 tests\ntest a ... ok\ntest b::c ... FAILED\ntest d ... ignored, slow\n\
                        test e - should panic ... ok\n\ntest result: FAILED. 2 passed\n";
         outcomes.read("ioloop", "turns", printed);
+        outcomes.read_list("ioloop", "turns", "f: test\n\n1 test, 0 benchmarks\n", "ignored");
         assert_eq!(outcomes.problem(&test("a")), None);
         assert_eq!(outcomes.problem(&test("e")), None);
         let problem = |path| outcomes.problem(&test(path)).unwrap();
         assert_eq!(problem("b::c"), "the test ioloop/turns::b::c did not pass: FAILED");
         assert_eq!(problem("d"), "the test ioloop/turns::d did not pass: ignored, slow");
         assert_eq!(problem("c"), "no test ioloop/turns::c ran");
+        assert_eq!(problem("f"), "the test ioloop/turns::f did not pass: ignored");
         let elsewhere = Test { target: "tasks".to_owned(), ..test("a") };
         assert_eq!(outcomes.problem(&elsewhere).unwrap(), "no test ioloop/tasks::a ran");
+    }
+
+    #[test]
+    fn a_test_binary_is_found_in_what_cargo_tells() {
+        let message = |test: &str, name: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","manifest_path":"/x/Cargo.toml","target":{{"name":"{name}","test":true}},"profile":{{"opt_level":"0","test":{test}}},"filenames":["/t/{name}"],"executable":"/t/deps/{name}-0123","fresh":true}}"#
+            )
+        };
+        let found = |message: &str| test_program(message, "landspout_x");
+        let end = Program { path: "/t/deps/end-0123".into(), directory: "/x".into() };
+        assert_eq!(found(&message("true", "end")), Some(("end".to_owned(), end)));
+        assert_eq!(found(&message("true", "landspout_x")).unwrap().0, "lib");
+        assert_eq!(found(&message("false", "end")), None);
+        assert_eq!(found(r#"{"reason":"build-finished","success":true}"#), None);
     }
 }
