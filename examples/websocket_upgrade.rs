@@ -28,7 +28,7 @@ use landspout::iostream::{IoStream, StreamError};
 const MAX_MESSAGE: usize = 64 * 1024;
 /// Who says nothing for so long is asked whether he is there, and has as long to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Who sent what ends the conversation has so long to finish, and again as long to see our end.
+/// Who sends a message that is too long has so long to finish it, and whoever ends the conversation as long to see our end.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// And has finished when nothing has come for so long.
 const SILENCE: Duration = Duration::from_millis(200);
@@ -140,13 +140,13 @@ async fn converse(stream: IoStream) -> Result<(), Error> {
             Some(Ok(_)) => {}
             Some(Err(error)) => {
                 let code = match error {
-                    Error::Capacity(_) => CloseCode::Size,
+                    Error::Capacity(_) => {
+                        hear_out(socket.get_ref()).await;
+                        CloseCode::Size
+                    }
                     Error::Utf8(_) => CloseCode::Invalid,
                     _ => CloseCode::Protocol,
                 };
-                if code == CloseCode::Size {
-                    hear_out(socket.get_ref()).await;
-                }
                 // RFC 6455, section 7.1.7. Whoever is gone doesn't hear it.
                 let _ = socket.send(Message::Close(Some(CloseFrame { code, reason: "".into() }))).await;
                 leave(socket.into_inner()).await;

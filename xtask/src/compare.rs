@@ -158,7 +158,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     let results = root.join("target/compare");
     let failed = if options.measure { measure(root, &results, &options)? } else { Vec::new() };
     for case in &options.cases {
-        if let Some(section) = report::section(case, &samples::read(&results, case.name)?) {
+        if let Some(section) = report::section(case, &samples::read(&results, case)?) {
             println!("\n{section}");
         }
     }
@@ -182,7 +182,7 @@ pub(crate) fn smoke(root: &Path) -> Result<(), String> {
     let results = root.join("target/compare/smoke");
     let failed = measure(root, &results, &options)?;
     let case = options.cases[0];
-    let section = report::section(case, &samples::read(&results, case.name)?);
+    let section = report::section(case, &samples::read(&results, case)?);
     println!("{}", section.ok_or("no samples were kept")?);
     if failed.is_empty() { Ok(()) } else { Err(failed.join(", ")) }
 }
@@ -191,6 +191,10 @@ pub(crate) fn smoke(root: &Path) -> Result<(), String> {
 fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>, String> {
     if cpus() < 2 {
         return Err("compare needs two CPUs, one for the server and one for the load".to_owned());
+    }
+    if options.append {
+        // What can't be read is better known before hours of work than behind them.
+        options.cases.iter().try_for_each(|case| samples::read(results, case).map(drop))?;
     }
     interop::install_missing(&[("taskset", &["util-linux"]), ("chrt", &["util-linux"])])?;
     if options.cases.iter().any(|case| case.name.starts_with("wrk")) {
@@ -225,7 +229,7 @@ fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>
     }
     for case in &options.cases {
         bench.case = case.name;
-        let mut file = Writer::open(results, case.name, options.append)?;
+        let mut file = Writer::open(results, case, options.append)?;
         let mut competitors: Vec<_> = runnable.iter().filter(|(peer, _)| (case.serves)(peer)).collect();
         let rounds = if case.varies { options.rounds } else { 1 };
         for round in 1..=rounds {
@@ -236,8 +240,7 @@ fn measure(root: &Path, results: &Path, options: &Options) -> Result<Vec<String>
                         println!("{} {round}/{rounds} {}: {}", case.name, peer.name, told_shortly(case, &measured));
                         let [peer, version] = [peer.name, version].map(str::to_owned);
                         let (date, commit) = (date.clone(), commit.clone());
-                        let round = file.last_round + round;
-                        file.write(&Sample { round, peer, version, date, commit, measured })?;
+                        file.write(Sample { round, peer, version, date, commit, measured })?;
                     }
                     Err(problem) => {
                         println!("{} {round}/{rounds} {}: FAILED: {problem}", case.name, peer.name);

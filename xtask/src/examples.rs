@@ -242,7 +242,8 @@ fn delegate_chain(running: &Running) -> Result<(), String> {
     })
 }
 
-/// A good handshake with a message in the same packet, an echo, a goodbye; and handshakes that are none.
+/// A good handshake with a message in the same packet, an echo and a goodbye: the client's, or the answer to what is too long or no
+/// text; and handshakes that are none.
 fn websocket_upgrade(running: &Running) -> Result<(), String> {
     let address = running.address()?;
     get(running)?;
@@ -264,7 +265,8 @@ fn websocket_upgrade(running: &Running) -> Result<(), String> {
         let good = text.starts_with("HTTP/1.1 101 ")
             && text.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n");
         if !good || !heard.ends_with(&[b"\r\n\r\n", HELLO[1], answer].concat()) {
-            return Err(format!("no handshake, echo and goodbye: {text:?}"));
+            let (heard, answer) = (heard.escape_ascii(), answer.escape_ascii());
+            return Err(format!("no handshake, echo and goodbye {answer}: {heard}"));
         }
     }
     for (good, bad, status) in [

@@ -21,7 +21,7 @@ mod tidy;
 use std::path::Path;
 use std::process::ExitCode;
 
-use parity::Look;
+use parity::Evidence;
 
 const HELP: &str = "\
 usage: cargo xtask CHORE
@@ -70,8 +70,8 @@ fn main() -> ExitCode {
         ["ci", "--list"] => ci::list(root),
         ["tidy"] => tidy::run(root),
         ["packages"] => packages::run(root),
-        ["parity"] => parity::run(root, false, Look::Run),
-        ["parity", "--allow-missing"] => parity::run(root, true, Look::Run),
+        ["parity"] => parity::run(root, false, Evidence::Run),
+        ["parity", "--allow-missing"] => parity::run(root, true, Evidence::Run),
         ["examples", names @ ..] => examples::run(root, names),
         ["interop", words @ ..] => interop::run(root, words),
         ["peers", names @ ..] => peers::run(root, names),

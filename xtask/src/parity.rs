@@ -1,7 +1,7 @@
 //! `cargo xtask parity`: accounts for every test method of Tornado's suite that a table in `tests/parity` lists.
 //!
 //! Rules: a table is believed only where it was checked. Each method stands in it once; the tests that it names are run,
-//! and each has to pass; what differs on purpose has a reason that can be looked up and stands in the crate's
+//! and each has to pass (in CI they have, before); what differs on purpose has a reason that can be looked up and stands in the crate's
 //! documentation. The number of methods of each module stands here and that of each class in its table, so that a line
 //! that vanishes is noticed. [README.md](../../tests/parity/README.md) describes the form of the tables.
 
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-pub(crate) use running::Look;
+pub(crate) use running::Evidence;
 use table::{Behaviour, Table, Test, Verdict};
 
 /// The modules of Tornado's suite that have a table, and how many test methods they have.
@@ -33,11 +33,11 @@ pub(crate) const MODULES: &[(&str, usize)] = &[
 ];
 
 /// Checks the tables and the tests that they name, and prints what is accounted for, and how.
-pub(crate) fn run(root: &Path, allow_missing: bool, look: Look) -> Result<(), String> {
+pub(crate) fn run(root: &Path, allow_missing: bool, evidence: Evidence) -> Result<(), String> {
     let read = |path: &str| fs::read_to_string(root.join(path)).ok();
     let (tables, mut problems) = read_tables(MODULES, &read);
     let named: BTreeSet<Test> = tables.iter().flat_map(|(_, table)| tests_of(table)).collect();
-    let outcomes = running::look(root, &named, look)?;
+    let outcomes = running::outcomes(root, &named, evidence)?;
     for (module, table) in &tables {
         for behaviour in &table.behaviours {
             let wrong = behaviour.tests.iter().filter_map(|test| outcomes.problem(test));
@@ -55,7 +55,7 @@ pub(crate) fn run(root: &Path, allow_missing: bool, look: Look) -> Result<(), St
     if missing > 0 && !allow_missing {
         return Err(format!("parity: {missing} test methods of Tornado are not accounted for"));
     }
-    let shown = if look == Look::Run { "ran and passed" } else { "are there, and none is ignored" };
+    let shown = if evidence == Evidence::Run { "ran and passed" } else { "are there, and none is ignored" };
     println!("parity: {} tests of ours {shown}", named.len());
     Ok(())
 }

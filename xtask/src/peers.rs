@@ -1,7 +1,8 @@
 //! `cargo xtask peers`: builds the servers that landspout is compared with, starts each, and shows that it keeps the contract of
 //! [benches/README.md](../../benches/README.md): the same answers to the same requests, whatever made them.
 //!
-//! Rules: [`PEERS`] is the one list of them; `cargo xtask compare` measures what it names, by way of [`build`] and [`start`].
+//! Rules: [`PEERS`] is the one list of them; `cargo xtask compare` and `count` measure what it names, by way of [`build`] and
+//! [`start`].
 
 mod asking;
 mod contract;

@@ -149,7 +149,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "growth-100000",
         title: "GET, keep-alive, 64 connections active of 100,000, beside 64 of 64, with 8 workers on one CPU",
-        serves: is_ours,
+        serves: has_all_ways,
         measure: By(|bench, peer| connections::growth_of_workers(bench, peer, 100_000)),
         ..GROWTH
     },
@@ -223,7 +223,7 @@ pub(crate) const CASES: &[Case] = &[
         unit: "ns",
         rate: "beside none",
         goal: "less than 100 ns, no more than beside none",
-        serves: is_ours,
+        serves: has_all_ways,
         measure: By(timers::sample),
         ..REQUESTS
     },
@@ -321,8 +321,13 @@ const TLS: Case = Case {
 /// One that compares two workers with one.
 const WORKERS: Case = Case { goal: "at most 1.05 ×", serves: |peer| peer.can(Ability::Workers), ..GROWTH };
 
-const BALANCE: Case =
-    Case { unit: "× the mean", rate: "", goal: "within 10 % of the mean: at most 1.10", serves: is_ours, ..REQUESTS };
+const BALANCE: Case = Case {
+    unit: "× the mean",
+    rate: "",
+    goal: "within 10 % of the mean: at most 1.10",
+    serves: has_all_ways,
+    ..REQUESTS
+};
 
 /// One about the program alone.
 const PROGRAM: Case = Case {
@@ -333,7 +338,7 @@ const PROGRAM: Case = Case {
 };
 
 /// For what is measured of landspout alone: its program that has all ways to start workers.
-fn is_ours(peer: &Peer) -> bool {
+fn has_all_ways(peer: &Peer) -> bool {
     peer.name == "landspout-workers"
 }
 
@@ -365,6 +370,7 @@ pub(crate) fn find(name: &str) -> Result<Vec<&'static Case>, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::is_ours;
     use super::*;
     use crate::peers::PEERS;
 
@@ -382,6 +388,9 @@ mod tests {
             assert!(PEERS.iter().any(|known| known.name == *peer), "{peer}");
             assert!(cases.iter().all(|case| CASES.iter().any(|known| known.name == *case)), "{peer}");
         }
+        let counted =
+            |(_, cases, _): &(&str, &[&str], &[&str])| cases.iter().any(|case| case.starts_with("instructions"));
+        assert!(!SETTINGS.iter().any(counted), "instructions are counted as `cargo xtask count` does, without flags");
         assert_eq!(settings("churn", "raw"), ["--close"]);
         assert!(settings("keepalive", "raw").is_empty() && settings("churn", "hyper").is_empty());
     }
@@ -389,7 +398,7 @@ mod tests {
     #[test]
     fn every_case_has_one_of_ours_to_measure() {
         for case in CASES {
-            assert!(PEERS.iter().any(|peer| super::super::is_ours(peer.name) && (case.serves)(peer)), "{}", case.name);
+            assert!(PEERS.iter().any(|peer| is_ours(peer.name) && (case.serves)(peer)), "{}", case.name);
         }
     }
 

@@ -1,7 +1,8 @@
 //! From samples to tables: what each peer needed, as medians of the samples that saw the same machine.
 //!
 //! Rules: samples of other states, and disturbed ones, are named and not compared. A peer that has only such ones is shown with a
-//! mark. Two peers are compared by samples of the same rounds, never by medians of different times. `benches/RESULTS.md` and the charts beside it are made from all samples that there are.
+//! mark. A ratio is one of samples of the same rounds; the order of peers, and the charts, are those of the medians.
+//! `benches/RESULTS.md` and the charts beside it are made from all samples that there are.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +18,7 @@ pub(super) struct Figure {
     pub(super) peer: String,
     pub(super) version: String,
     pub(super) value: Spread,
-    /// As a multiple of what the limit needed in the same round, and of what landspout needed; none without such a round.
+    /// As a multiple of what the limit needed in the same rounds, and of what landspout needed; none without a common round.
     to_limit: Option<Spread>,
     to_ours: Option<Spread>,
     rate: Option<f64>,
@@ -62,7 +63,7 @@ impl<'a> Taken<'a> {
         Self { peer, all, good }
     }
 
-    /// What its figure is made of.
+    /// What its figure is made of, the good ones if there are any.
     fn used(&self) -> &[&'a Sample] {
         if self.good.is_empty() { &self.all } else { &self.good }
     }
@@ -87,12 +88,12 @@ impl<'a> Taken<'a> {
         })
     }
 
-    /// As a multiple of the other, round by round. Of a host that changes its speed, or the state of its caches, the medians of two
-    /// peers may show two different hours; samples that were taken right behind each other don't.
+    /// As a multiple of the other, round by round. On a host that changes its speed, or the state of its caches, the medians of two
+    /// peers may be of two different hours; samples of the same minute are not.
     fn quotients(&self, other: &Self) -> Option<Spread> {
-        let of_round = |round| other.used().iter().find(|sample| sample.round == round);
+        let of_round = |round| other.good.iter().find(|sample| sample.round == round);
         let quotient = |sample: &&Sample| Some(sample.measured.value / of_round(sample.round)?.measured.value);
-        Spread::of(&self.used().iter().filter_map(quotient).collect::<Vec<_>>())
+        Spread::of(&self.good.iter().filter_map(quotient).collect::<Vec<_>>())
     }
 }
 
@@ -180,7 +181,7 @@ fn table(case: &Case, figures: &[Figure]) -> String {
     rows.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect()
 }
 
-/// "1.02 (0.98–1.07)", or the number alone where there was no other.
+/// "1.02 (0.98–1.07)", or the number alone where the quartiles look the same.
 fn ratio(Spread { low, median, high }: Spread) -> String {
     let [low, median, high] =
         [low, median, high].map(|ratio| if ratio < 9.995 { format!("{ratio:.2}") } else { figure(ratio) });
@@ -215,7 +216,7 @@ pub(super) fn plot(root: &Path, results: &Path) -> Result<(), String> {
     let charts = root.join("benches/charts");
     fs::create_dir_all(&charts).map_err(|error| format!("{}: {error}", charts.display()))?;
     for case in CASES {
-        let samples = samples::read(results, case.name)?;
+        let samples = samples::read(results, case)?;
         if !samples.is_empty() {
             put(&charts.join(format!("{}.svg", case.name)), &chart::bars(case.title, case.unit, &figures(&samples)))?;
         }
@@ -232,10 +233,10 @@ peers are and by which rules they are set up, and how to measure again.
 The main figure is the CPU time that the operating system counts for the server, user code and system calls together, for each
 unit of work. The server has one CPU, the load another, where a title doesn't say otherwise; both are busy all the time, or
 nearly. Each figure is the median of samples taken in turn with those of all other peers; less is better. A multiple of
-`raw`, or of landspout, is the median of the quotients within rounds, in brackets their quartiles. Throughput follows from
-it where the server is what is waited for. `busy` is the share of its CPU that the server used: one that has time to wait
-pays for being woken, so that its figure is too high, if anything. Where the two take turns on one CPU, the rest is the
-load's. `raw` parses nothing and is the practical limit, no peer.
+`raw`, or of landspout, is the median of the quotients within those rounds that both were well measured in, and in brackets their
+quartiles; the order is that of the medians. Throughput follows from it where the server is what is waited for. `busy` is the
+share of its CPU that the server used: one that has time to wait pays for being woken, so that its figure is too high, if
+anything. Where the two take turns on one CPU, the rest is the load's. `raw` parses nothing and is the practical limit, no peer.
 
 A virtual machine's CPUs are moved by their host, and the same work needs up to a third more CPU time when they share no cache.
 So each sample is taken between two looks at how long a cache line needs from one to the other and back, and only samples of
@@ -246,7 +247,7 @@ the most common state are compared.
 pub(super) fn write(root: &Path, results: &Path) -> Result<(), String> {
     let mut text = format!("{INTRODUCTION}\n{}\n", machine(root)?);
     for case in CASES {
-        if let Some(section) = section(case, &samples::read(results, case.name)?) {
+        if let Some(section) = section(case, &samples::read(results, case)?) {
             let (title, rest) = section.split_once("\n\n").expect("a section has a title");
             text.push_str(&format!("\n{title}\n\n![{}](charts/{}.svg)\n\n{rest}", case.title, case.name));
         }
@@ -345,17 +346,22 @@ mod tests {
 
     #[test]
     fn a_ratio_is_that_of_the_same_rounds() {
-        // The host is fast, slow, and fast again, and changes once between two samples of a round; hyper came later.
-        let rounds: [&[(&str, f64)]; 6] = [
+        // The host is fast, slow, and fast again, and changes once between two samples of a round; hyper came later, when raw was
+        // disturbed.
+        let rounds: [&[(&str, f64)]; 7] = [
             &[("raw", 8.0), ("landspout", 8.4)],
             &[("raw", 8.0), ("landspout", 12.0)],
             &[("raw", 12.0), ("landspout", 13.2)],
             &[("raw", 12.0), ("landspout", 12.6)],
             &[("raw", 8.0), ("landspout", 8.2)],
             &[("hyper", 9.0)],
+            &[("raw disturbed", 90.0), ("landspout", 12.0), ("hyper", 9.0)],
         ];
         let of_round = |(before, samples): (usize, &&'static [(&str, f64)])| {
-            samples.iter().map(move |(peer, value)| Sample { round: before + 1, ..sample(peer, *value, NEAR) })
+            samples.iter().map(move |(peer, value)| {
+                let (peer, machine) = peer.strip_suffix(" disturbed").map_or((*peer, NEAR), |peer| (peer, LOADED));
+                Sample { round: before + 1, ..sample(peer, *value, machine) }
+            })
         };
         let samples: Vec<Sample> = rounds.iter().enumerate().flat_map(of_round).collect();
         let told: Vec<_> = figures(&samples)
@@ -364,7 +370,7 @@ mod tests {
             .collect();
         let [one, twentieth] = ["1.00", "1.05 (1.05–1.10)"].map(|text| Some(text.to_owned()));
         assert_eq!(told[0], ("raw".to_owned(), 8.0, one.clone(), Some("0.95 (0.91–0.95)".to_owned())));
-        assert_eq!(told[1], ("hyper".to_owned(), 9.0, None, None));
+        assert_eq!(told[1], ("hyper".to_owned(), 9.0, None, Some("0.75".to_owned())));
         assert_eq!(told[2], ("landspout".to_owned(), 12.0, twentieth, one));
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::cases::Case;
 use super::statistics::same_state;
 
 /// What one sample of a case gives.
@@ -51,7 +52,7 @@ impl Machine {
 /// A line of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sample {
-    /// Which one of its case's rounds it belongs to: samples of one were taken right behind each other.
+    /// Which one of its case's rounds it belongs to: samples of one were taken in the same minute.
     pub(super) round: usize,
     pub(super) peer: String,
     pub(super) version: String,
@@ -97,18 +98,18 @@ impl Sample {
     }
 }
 
-/// The file of a case, as long as it is written to.
+/// The file of a case, as long as it is written to. Rounds that are appended come behind those that are there.
 pub(super) struct Writer {
     file: fs::File,
-    /// The last round that was there before.
-    pub(super) last_round: usize,
+    last_round: usize,
 }
 
 impl Writer {
     /// Begins a file, or goes on with it.
-    pub(super) fn open(directory: &Path, case: &str, append: bool) -> Result<Self, String> {
+    pub(super) fn open(directory: &Path, case: &Case, append: bool) -> Result<Self, String> {
         let there = if append { read(directory, case)? } else { Vec::new() };
-        let last_round = there.iter().map(|sample| sample.round).max().unwrap_or(0);
+        // What doesn't vary is the same in one round as in another.
+        let last_round = there.iter().map(|sample| sample.round).max().filter(|_| case.varies).unwrap_or(0);
         let path = path(directory, case);
         let begin = || {
             fs::create_dir_all(directory)?;
@@ -121,29 +122,38 @@ impl Writer {
         Ok(Self { file, last_round })
     }
 
-    pub(super) fn write(&mut self, sample: &Sample) -> Result<(), String> {
+    pub(super) fn write(&mut self, mut sample: Sample) -> Result<(), String> {
+        sample.round += self.last_round;
         writeln!(self.file, "{}", sample.line()).map_err(|error| format!("keeping a sample: {error}"))
     }
 }
 
-/// All samples of a case; none when there is no file.
-pub(super) fn read(directory: &Path, case: &str) -> Result<Vec<Sample>, String> {
+/// All samples of a case; none when there is no file. A second one of a peer and a round is in place of the first.
+pub(super) fn read(directory: &Path, case: &Case) -> Result<Vec<Sample>, String> {
     let path = path(directory, case);
     let text = match fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         text => text.map_err(|error| format!("{}: {error}", path.display()))?,
     };
     let mut lines = text.lines();
-    let samples = if lines.next() == Some(COLUMNS) { lines.map(Sample::parse).collect() } else { None };
-    samples.ok_or_else(|| format!("{}: not of this version; please measure again", path.display()))
+    let told = if lines.next() == Some(COLUMNS) { lines.map(Sample::parse).collect() } else { None };
+    let told: Vec<Sample> =
+        told.ok_or_else(|| format!("{}: not of this version; please measure again", path.display()))?;
+    let mut samples: Vec<Sample> = Vec::new();
+    for sample in told {
+        samples.retain(|before| (before.round, &before.peer) != (sample.round, &sample.peer));
+        samples.push(sample);
+    }
+    Ok(samples)
 }
 
-fn path(directory: &Path, case: &str) -> PathBuf {
-    directory.join(format!("{case}.tsv"))
+fn path(directory: &Path, case: &Case) -> PathBuf {
+    directory.join(format!("{}.tsv", case.name))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::cases::CASES;
     use super::*;
 
     fn sample() -> Sample {
@@ -176,18 +186,22 @@ mod tests {
     #[test]
     fn rounds_that_are_appended_come_behind_those_that_there_are() {
         let directory = std::env::temp_dir().join(format!("landspout-samples-{}", std::process::id()));
-        let (case, round) = ("rounds", |round| Sample { round, ..sample() });
-        for (append, last) in [(true, 0), (true, 2), (false, 0), (true, 2)] {
-            let mut file = Writer::open(&directory, case, append).unwrap();
-            assert_eq!(file.last_round, last);
-            for next in [1, 2] {
-                file.write(&round(last + next)).unwrap();
+        let case = |name: &str| CASES.iter().find(|case| case.name == name).unwrap();
+        let rounds = |case: &Case| {
+            for (append, values) in [(true, [1.0, 2.0]), (true, [3.0, 4.0]), (false, [5.0, 6.0]), (true, [7.0, 8.0])] {
+                let mut file = Writer::open(&directory, case, append).unwrap();
+                for (round, value) in (1..).zip(values) {
+                    let measured = Measured { value, ..Measured::default() };
+                    file.write(Sample { round, measured, ..sample() }).unwrap();
+                }
             }
-        }
-        let rounds: Vec<usize> = read(&directory, case).unwrap().iter().map(|sample| sample.round).collect();
-        assert_eq!(rounds, [1, 2, 3, 4]);
-        fs::write(path(&directory, case), "peer\tvalue\nraw\t1\n").unwrap();
-        assert!(Writer::open(&directory, case, true).is_err(), "a file of another version is not written to");
+            let there = read(&directory, case).unwrap();
+            there.iter().map(|sample| (sample.round, sample.measured.value)).collect::<Vec<_>>()
+        };
+        assert_eq!(rounds(case("keepalive")), [(1, 5.0), (2, 6.0), (3, 7.0), (4, 8.0)]);
+        assert_eq!(rounds(case("size")), [(1, 7.0), (2, 8.0)]);
+        fs::write(path(&directory, case("size")), "peer\tvalue\nraw\t1\n").unwrap();
+        assert!(Writer::open(&directory, case("size"), true).is_err(), "a file of another version is not written to");
         fs::remove_dir_all(&directory).unwrap();
     }
 

@@ -8,12 +8,13 @@ use std::process::{Command, Stdio};
 use super::table::Test;
 use crate::ci;
 
-/// How it is found out whether a test passes.
+/// What shows that a test passes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum Evidence {
+    /// It is run.
     Run,
-    /// All tests of all packages passed with all features: the binary has it, and doesn't ignore it.
-    List,
+    /// All tests have passed before, with all features: it is enough that the binary has this one and doesn't ignore it.
+    Listed,
 }
 
 /// What the test binaries printed of each test.
@@ -25,7 +26,8 @@ impl Outcomes {
     pub(crate) fn problem(&self, test: &Test) -> Option<String> {
         match self.0.get(test).map(String::as_str) {
             Some("ok") => None,
-            None => Some(format!("no test {test} ran")),
+            None => Some(format!("there is no test {test}, or it didn't run")),
+            Some("ignored") => Some(format!("the test {test} is ignored")),
             Some(outcome) => Some(format!("the test {test} did not pass: {outcome}")),
         }
     }
@@ -54,7 +56,7 @@ impl Outcomes {
 }
 
 /// Finds out about these tests with all features of their packages. A test that doesn't exist is missing from the outcomes.
-pub(crate) fn look(root: &Path, tests: &BTreeSet<Test>, look: Look) -> Result<Outcomes, String> {
+pub(crate) fn outcomes(root: &Path, tests: &BTreeSet<Test>, evidence: Evidence) -> Result<Outcomes, String> {
     let mut packages: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
     for test in tests {
         packages.entry(&test.crate_dir).or_default().entry(&test.target).or_default().push(&test.path);
@@ -75,9 +77,11 @@ pub(crate) fn look(root: &Path, tests: &BTreeSet<Test>, look: Look) -> Result<Ou
                 }
                 Ok::<_, String>(printed)
             };
-            match look {
-                Look::Run => outcomes.read(crate_dir, target, &printed(&[&["--exact"], paths.as_slice()].concat())?),
-                Look::List => {
+            match evidence {
+                Evidence::Run => {
+                    outcomes.read(crate_dir, target, &printed(&[&["--exact"], paths.as_slice()].concat())?)
+                }
+                Evidence::Listed => {
                     outcomes.read_list(crate_dir, target, &printed(&["--list"])?, "ok");
                     outcomes.read_list(crate_dir, target, &printed(&["--list", "--ignored"])?, "ignored");
                 }
@@ -97,29 +101,35 @@ struct Program {
 /// Builds all that the tests of a package take, examples too, and tells the program of each target; that of the library's own is
 /// called `lib`.
 fn build(root: &Path, crate_dir: &str) -> Result<BTreeMap<String, Program>, String> {
-    let package = if crate_dir == "landspout" { crate_dir.to_owned() } else { format!("landspout-{crate_dir}") };
     let mut command = ci::cargo(root);
-    command.args(["test", "--locked", "--all-features", "--package", &package]);
+    command.args(["test", "--locked"]);
+    let directory = match crate_dir {
+        // The root's package has no features, and is tested with all others.
+        "workbench" => root.to_owned(),
+        _ => {
+            command.args(["--all-features", "--package", &format!("landspout-{crate_dir}")]);
+            root.join("crates").join(crate_dir)
+        }
+    };
     command.args(["--quiet", "--no-run", "--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     let output = command.output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(format!("the tests of {crate_dir} do not build"));
     }
-    let library = package.replace('-', "_");
     let told = String::from_utf8_lossy(&output.stdout);
-    Ok(told.lines().filter_map(|line| test_program(line, &library)).collect())
+    Ok(told.lines().filter_map(test_program).filter(|(_, program)| program.directory == directory).collect())
 }
 
 /// The target and its program, if this message of cargo's is about a test binary.
-fn test_program(message: &str, library: &str) -> Option<(String, Program)> {
-    let text_of = |key: &str| Some(PathBuf::from(message.split_once(&format!(r#""{key}":""#))?.1.split_once('"')?.0));
-    let (profile, _) = message.split_once(r#""profile":{"#)?.1.split_once('}')?;
-    let path = text_of("executable").filter(|_| profile.contains(r#""test":true"#))?;
-    let directory = text_of("manifest_path")?.parent()?.to_owned();
-    // `closing-0123456789abcdef`
-    let (name, _) = path.file_stem()?.to_str()?.rsplit_once('-')?;
-    let target = if name == library { "lib" } else { name };
-    Some((target.to_owned(), Program { path, directory }))
+fn test_program(message: &str) -> Option<(String, Program)> {
+    let text_of = |text: &str, mark: &str| Some(text.split_once(mark)?.1.split_once('"')?.0.to_owned());
+    let (profile, rest) = message.split_once(r#""profile":{"#)?.1.split_once('}')?;
+    let path = text_of(rest, r#""executable":""#).filter(|_| profile.contains(r#""test":true"#))?;
+    let manifest = text_of(message, r#""manifest_path":""#)?;
+    let (_, target) = message.split_once(r#""target":{"#)?;
+    let name =
+        if text_of(target, r#""kind":[""#)? == "lib" { "lib".to_owned() } else { text_of(target, r#""name":""#)? };
+    Some((name, Program { path: path.into(), directory: Path::new(&manifest).parent()?.to_owned() }))
 }
 
 #[cfg(test)]
@@ -142,24 +152,27 @@ mod tests {
         let problem = |path| outcomes.problem(&test(path)).unwrap();
         assert_eq!(problem("b::c"), "the test ioloop/turns::b::c did not pass: FAILED");
         assert_eq!(problem("d"), "the test ioloop/turns::d did not pass: ignored, slow");
-        assert_eq!(problem("c"), "no test ioloop/turns::c ran");
-        assert_eq!(problem("f"), "the test ioloop/turns::f did not pass: ignored");
+        assert_eq!(problem("c"), "there is no test ioloop/turns::c, or it didn't run");
+        assert_eq!(problem("f"), "the test ioloop/turns::f is ignored");
         let elsewhere = Test { target: "tasks".to_owned(), ..test("a") };
-        assert_eq!(outcomes.problem(&elsewhere).unwrap(), "no test ioloop/tasks::a ran");
+        assert_eq!(outcomes.problem(&elsewhere).unwrap(), "there is no test ioloop/tasks::a, or it didn't run");
     }
 
     #[test]
     fn a_test_binary_is_found_in_what_cargo_tells() {
-        let message = |test: &str, name: &str| {
-            format!(
-                r#"{{"reason":"compiler-artifact","manifest_path":"/x/Cargo.toml","target":{{"name":"{name}","test":true}},"profile":{{"opt_level":"0","test":{test}}},"filenames":["/t/{name}"],"executable":"/t/deps/{name}-0123","fresh":true}}"#
-            )
+        let message = |kind: &str, test: bool| {
+            [
+                r#"{"reason":"compiler-artifact","manifest_path":"/x/Cargo.toml","#,
+                &format!(r#""target":{{"kind":["{kind}"],"crate_types":["bin"],"name":"end","test":true}},"#),
+                &format!(r#""profile":{{"opt_level":"0","test":{test}}},"features":[],"filenames":["/t/end"],"#),
+                r#""executable":"/t/deps/end-0123","fresh":true}"#,
+            ]
+            .concat()
         };
-        let found = |message: &str| test_program(message, "landspout_x");
-        let end = Program { path: "/t/deps/end-0123".into(), directory: "/x".into() };
-        assert_eq!(found(&message("true", "end")), Some(("end".to_owned(), end)));
-        assert_eq!(found(&message("true", "landspout_x")).unwrap().0, "lib");
-        assert_eq!(found(&message("false", "end")), None);
-        assert_eq!(found(r#"{"reason":"build-finished","success":true}"#), None);
+        let end = || Program { path: "/t/deps/end-0123".into(), directory: "/x".into() };
+        assert_eq!(test_program(&message("test", true)), Some(("end".to_owned(), end())));
+        assert_eq!(test_program(&message("lib", true)), Some(("lib".to_owned(), end())));
+        assert_eq!(test_program(&message("bin", false)), None);
+        assert_eq!(test_program(r#"{"reason":"build-finished","success":true}"#), None);
     }
 }
