@@ -80,14 +80,17 @@ impl Buffer {
         result
     }
 
+    /// Drops `n` bytes, or all if there are fewer. Whether nothing is left.
     #[inline]
-    pub(crate) fn consume(&mut self, n: usize) {
-        debug_assert!(n <= self.len());
-        self.start += n;
-        if self.start >= self.bytes.len() {
+    pub(crate) fn consume(&mut self, n: usize) -> bool {
+        let all = n >= self.len();
+        if all {
             self.bytes.clear();
             self.start = 0;
+        } else {
+            self.start += n;
         }
+        all
     }
 
     /// Consumes `n` bytes and gives them out.

@@ -329,7 +329,15 @@ impl Inner {
         }
     }
 
-    /// Consumes from the read buffer and lets the memory go when nothing is left.
+    /// Drops `n` bytes, or all if there are fewer, from the front of the read buffer.
+    #[inline]
+    pub(crate) fn consume(self: &Rc<Self>, state: &mut State, n: usize) {
+        if state.read.consume(n) {
+            self.all_consumed(state);
+        }
+    }
+
+    /// Lets the read buffer's memory go when nothing is left in it.
     #[inline]
     pub(crate) fn consumed(self: &Rc<Self>, state: &mut State) {
         if state.read.is_empty() {

@@ -158,8 +158,7 @@ impl IoStream {
             if !state.read.is_empty() {
                 let n = memory.len().min(state.read.len());
                 memory[..n].copy_from_slice(&state.read.as_slice()[..n]);
-                state.read.consume(n);
-                self.inner.consumed(&mut state);
+                self.inner.consume(&mut state, n);
                 return Poll::Ready(Ok(n));
             }
             drop(state);

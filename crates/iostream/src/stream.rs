@@ -479,9 +479,7 @@ impl IoStream {
         let mut state = self.inner.state.borrow_mut();
         let (consumed, parsed) = parse(state.read.as_slice());
         if consumed > 0 {
-            let consumed = consumed.min(state.read.len());
-            state.read.consume(consumed);
-            self.inner.consumed(&mut state);
+            self.inner.consume(&mut state, consumed);
         }
         parsed
     }
@@ -491,9 +489,7 @@ impl IoStream {
     #[inline]
     pub fn consume(&self, n: usize) {
         let mut state = self.inner.state.borrow_mut();
-        let n = n.min(state.read.len());
-        state.read.consume(n);
-        self.inner.consumed(&mut state);
+        self.inner.consume(&mut state, n);
     }
 
     /// Takes `n` bytes, at most what is there, from the front of the read buffer.
