@@ -106,13 +106,13 @@ pub struct Http1Connection {
     /// The pump, waiting for the response to be finished.
     pump: Cell<Option<Waker>>,
     close_callback: Cell<Option<Box<dyn FnOnce()>>>,
-    /// One of these two may be there: most exchanges have neither, and look at this alone.
-    listened: Cell<bool>,
     /// The pump waits and holds no handle: if the last one goes without a response, nobody else can give one.
     awaited: Cell<bool>,
     /// Set by the application, taken by the pump.
     pub(crate) body_timeout: Cell<Option<Option<Duration>>>,
     pub(crate) max_body_size: Cell<Option<u64>>,
+    /// One of these five may be there: most exchanges have none, and look at this alone.
+    is_special: Cell<bool>,
     /// The length of a body that the client is to send unasked, until the pump begins to read it; 0 where there is none.
     announced: Cell<u64>,
     /// The request's body was begun and isn't at its end.
@@ -131,10 +131,10 @@ impl Http1Connection {
             ended: Cell::new(None),
             pump: Cell::new(None),
             close_callback: Cell::new(None),
-            listened: Cell::new(false),
             awaited: Cell::new(false),
             body_timeout: Cell::new(None),
             max_body_size: Cell::new(None),
+            is_special: Cell::new(false),
             announced: Cell::new(0),
             receiving: Cell::new(false),
         }
@@ -157,13 +157,19 @@ impl Http1Connection {
             *this.encoder.get_mut() = decoder.response_encoder();
             this.started.set(Some(now));
             this.ended.set(None);
-            this.body_timeout.set(None);
-            this.max_body_size.set(None);
-            this.awaited.set(false);
-            if this.listened.replace(false) {
-                drop((this.pump.take(), this.close_callback.take()));
+            if this.is_special.get() {
+                this.forget_special();
             }
         }
+    }
+
+    #[cold]
+    fn forget_special(&mut self) {
+        self.awaited.set(false);
+        self.body_timeout.set(None);
+        self.max_body_size.set(None);
+        self.is_special.set(false);
+        drop((self.pump.take(), self.close_callback.take()));
     }
 
     #[cold]
@@ -177,7 +183,7 @@ impl Http1Connection {
     #[inline]
     pub(crate) fn vacate(exchange: &mut Rc<Self>) {
         match Rc::get_mut(exchange) {
-            Some(this) if !this.listened.get() => this.link = None,
+            Some(this) if !this.is_special.get() => this.link = None,
             _ => Self::vacate_slowly(exchange),
         }
     }
@@ -186,8 +192,8 @@ impl Http1Connection {
     fn vacate_slowly(exchange: &mut Rc<Self>) {
         match Rc::get_mut(exchange) {
             Some(this) => {
-                this.listened.set(false);
-                drop((this.link.take(), this.close_callback.take(), this.pump.take()));
+                this.link = None;
+                this.forget_special();
             }
             None => *exchange = Rc::new(Self::vacant(exchange.rendered.clone())),
         }
@@ -278,6 +284,7 @@ impl Http1Connection {
     /// From here on the application's handles alone keep the exchange.
     pub(crate) fn leave_to_the_application(&self) {
         self.awaited.set(true);
+        self.is_special.set(true);
     }
 
     /// A body is announced. An answer that doesn't wait for it has the connection closed, and says so, if there is more of it
@@ -323,7 +330,7 @@ impl Http1Connection {
             return Poll::Ready(());
         }
         self.pump.set(Some(cx.waker().clone()));
-        self.listened.set(true);
+        self.is_special.set(true);
         Poll::Pending
     }
 
@@ -364,7 +371,7 @@ impl Http1Connection {
     #[inline]
     fn end_at(&self, now: Instant) {
         self.ended.set(Some(now));
-        if self.listened.get() {
+        if self.is_special.get() {
             self.tell_end();
         }
     }
@@ -545,7 +552,7 @@ impl HttpConnection for Http1Connection {
                 io_loop.add_callback(callback);
             }
         } else {
-            self.listened.set(true);
+            self.is_special.set(true);
             drop(self.close_callback.replace(callback));
             if stream.peer_has_closed() {
                 // The pump has seen that, and waits for something else.
@@ -556,6 +563,7 @@ impl HttpConnection for Http1Connection {
 
     fn set_body_timeout(&self, timeout: Option<Duration>) {
         self.body_timeout.set(Some(timeout));
+        self.is_special.set(true);
         // It may be waiting for the body, by the time before.
         if let Some(pump) = self.pump.take() {
             pump.wake();
@@ -564,6 +572,7 @@ impl HttpConnection for Http1Connection {
 
     fn set_max_body_size(&self, bytes: u64) {
         self.max_body_size.set(Some(bytes));
+        self.is_special.set(true);
         if self.announced.get() > 0 && !self.head_sent() {
             // What was concluded from the limit before is taken back.
             self.encoder.borrow_mut().body_read();

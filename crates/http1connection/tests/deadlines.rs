@@ -246,6 +246,25 @@ fn one_request_sets_its_own_time() {
     });
 }
 
+/// Nobody took the time that was set: it is gone with its request all the same.
+#[test]
+fn the_time_for_a_body_that_a_request_has_not_is_not_the_next_ones() {
+    run_jumping(async |_| {
+        let first = Cell::new(true);
+        let service = body_within_a_minute(move |connection| {
+            if first.replace(false) {
+                connection.set_body_timeout(Some(MINUTE * 3));
+            }
+        });
+        let (client, _) = connect_pair(&service);
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(client.response().await.status, 200);
+        let watch = Watch::start();
+        client.send(POST_3);
+        assert_eq!((client.response().await.status, watch.passed()), (408, 60_000));
+    });
+}
+
 #[test]
 fn one_request_has_no_limit() {
     run_jumping(async |_| {
