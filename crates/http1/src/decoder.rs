@@ -67,7 +67,7 @@ impl RequestDecoder {
     pub fn new(limits: impl Into<Rc<Limits>>) -> Self {
         let limits = limits.into();
         Self {
-            short_head: limits.max_header_size.min(limits.max_start_line).min(limits.max_header_line),
+            short_head: first_sight::max_len(&limits),
             messages: Messages::new(limits),
             host: KnownHost::default(),
             target: TargetForm::Origin,
@@ -118,11 +118,10 @@ impl RequestDecoder {
         // As after every request that came alone.
         let Some(first) = input.first() else { return (0, HeadStep::Incomplete) };
         // First sight of a head: usually all of it is there.
-        if *first > b'\r' && !self.messages.head_begun {
+        if !self.messages.head_begun && *first > b'\r' {
             let short = &input[..input.len().min(self.short_head)];
-            let max = self.messages.limits.max_fields();
-            let (storage, hosts) = (&mut self.messages.storage, &mut self.host);
-            if let Some(len) = first_sight::read(short, max, storage, hosts, &mut self.framing) {
+            let Messages { limits, storage, .. } = &mut self.messages;
+            if let Some(len) = first_sight::read(short, limits, storage, &mut self.host, &mut self.framing) {
                 self.target = TargetForm::Origin;
                 self.begin();
                 return (len, HeadStep::Complete);

@@ -111,7 +111,7 @@ impl ResponseEncoder {
     ) -> Result<(), HttpOutputError> {
         self.state.check_idle()?;
         let interim = start_line.code.as_u16() < 200 && start_line.code != StatusCode::SWITCHING_PROTOCOLS;
-        if interim && !self.to.http11 {
+        if interim && !self.to.http11() {
             return Ok(());
         }
         let (start, before) = (out.len(), (self.keep_alive, self.unread));
@@ -204,7 +204,8 @@ impl ResponseEncoder {
         out: &mut Vec<u8>,
     ) -> bool {
         let Some(key) = Key::of(start_line, headers, self.persistence()) else { return false };
-        let usual = self.has_plain_body(start_line.code) && !self.head_sent();
+        // A head is only kept where its status has a plain body.
+        let usual = self.to.method() == MethodKind::Other && !self.head_sent();
         if !usual || !heads.append(key, body.len(), out) {
             return false;
         }
@@ -383,13 +384,13 @@ impl ResponseEncoder {
     /// Whether a response with that status has a body like any other.
     #[inline]
     fn has_plain_body(&self, status: StatusCode) -> bool {
-        self.to.method == MethodKind::Other && matches!(status.as_u16(), 200..=203 | 206..=303 | 305..)
+        self.to.method() == MethodKind::Other && matches!(status.as_u16(), 200..=203 | 206..=303 | 305..)
     }
 
     /// What decides about [`option`](Self::option), as a number.
     #[inline]
     fn persistence(&self) -> u8 {
-        u8::from(self.to.http11) << 1 | u8::from(self.keep_alive)
+        u8::from(self.to.http11()) << 1 | u8::from(self.keep_alive)
     }
 }
 
@@ -451,12 +452,12 @@ impl ResponseEncoder {
             append_date(date, out);
         }
         // RFC 9110, section 9.3.6: behind a 2xx to CONNECT there is a tunnel, no HTTP.
-        let tunnel = framing == ResponseFraming::Forbidden && self.to.method == MethodKind::Connect;
+        let tunnel = framing == ResponseFraming::Forbidden && self.to.method() == MethodKind::Connect;
         let mut keep_alive = self.keep_alive && framing != ResponseFraming::UntilClose && !tunnel;
         if given.has(Kind::Connection) {
             keep_alive &= !ConnectionOptions::read(values(headers, Kind::Connection)).close;
         }
-        if given.has(Kind::Connection) || keep_alive != self.to.http11 && !tunnel {
+        if given.has(Kind::Connection) || keep_alive != self.to.http11() && !tunnel {
             append_connection(self.option(keep_alive), headers, out);
         }
         self.keep_alive = keep_alive;
@@ -473,7 +474,7 @@ impl ResponseEncoder {
     /// What has to be said about the connection: HTTP/1.1 stays open and HTTP/1.0 closes unless somebody says otherwise
     /// (RFC 9112, section 9.3).
     fn option(&self, keep_alive: bool) -> Option<&'static [u8]> {
-        match (self.to.http11, keep_alive) {
+        match (self.to.http11(), keep_alive) {
             (true, false) => Some(b"close"),
             (false, true) => Some(b"keep-alive"),
             _ => None,

@@ -9,6 +9,7 @@ use landspout_httputil::{HeaderIndex, HttpHeaders, is_token};
 use crate::framing::{
     FramingFields, Kind, KnownHost, RequestFraming, ResponseTo, goes_without_saying, kind, says_close,
 };
+use crate::limits::Limits;
 use crate::request_line::{self, TargetForm};
 use crate::words::{letters_len, value_len};
 
@@ -17,14 +18,22 @@ const ROOM: usize = 256;
 /// What is behind each line, and behind the last field once more.
 const END: &[u8; 2] = b"\r\n";
 
-/// Stores the head at the start of `input` and what it says about the message; gives its length. `None` if it is not a usual one or
-/// has more than `max_headers` fields; the storage holds rubbish then.
+/// A head as short as this breaks no limit but perhaps that of its fields' number, unless that is none at all.
+pub(crate) fn max_len(limits: &Limits) -> usize {
+    if limits.max_headers == 0 {
+        return 0;
+    }
+    limits.max_header_size.min(limits.max_start_line).min(limits.max_header_line)
+}
+
+/// Stores the head at the start of `input`, no longer than [`max_len`], and what it says about the message; gives its length. `None` if
+/// it is not a usual one or has too many fields; the storage holds rubbish then.
 ///
 /// A function of its own, since it wants the registers for itself.
 #[inline(never)]
 pub(crate) fn read(
     input: &[u8],
-    max_headers: usize,
+    limits: &Limits,
     storage: &mut HttpHeaders,
     hosts: &mut KnownHost,
     framing: &mut RequestFraming,
@@ -37,7 +46,7 @@ pub(crate) fn read(
     let mut index = storage.begin(ROOM);
     let mut at = line.len();
     // What nearly every head begins with, and the requests of a connection rarely have another one.
-    let known_host = hosts.known_at(input.get(at..)?).filter(|_| max_headers != 0);
+    let known_host = hosts.known_at(input.get(at..)?);
     if let Some(host) = known_host {
         index.push(at..at + 4, at + 6..at + 6 + host);
         at += host + 8;
@@ -45,10 +54,10 @@ pub(crate) fn read(
     if known_host.is_some() && input.get(at..)?.first_chunk() == Some(END) {
         *framing = RequestFraming::silent(to);
     } else {
-        (at, *framing) = read_fields(input, at, max_headers, line.method(input), to, &mut index, hosts)?;
+        (at, *framing) = read_fields(input, at, limits, line.method(input), to, &mut index, hosts)?;
     }
     let head = &input[..at + END.len()];
-    index.set_request_line(line.to_method(head), line.target(), line.version());
+    line.note(head, &mut index);
     index.set_bytes(head);
     Some(head.len())
 }
@@ -59,7 +68,7 @@ pub(crate) fn read(
 fn read_fields(
     input: &[u8],
     mut at: usize,
-    max_headers: usize,
+    limits: &Limits,
     method: &[u8],
     to: ResponseTo,
     index: &mut HeaderIndex<'_>,
@@ -75,7 +84,7 @@ fn read_fields(
             break;
         }
         let count = index.len();
-        if count == max_headers {
+        if count == limits.max_fields() {
             return None;
         }
         let name_len = name_len(rest)?;
@@ -101,13 +110,13 @@ fn read_fields(
         } else if says_close(kind, value) {
             // Whatever else is said.
             seen.closes = true;
-        } else if kind != Kind::Other && !(to.http11 && goes_without_saying(kind, value)) {
+        } else if kind != Kind::Other && !(to.http11() && goes_without_saying(kind, value)) {
             seen.see(kind, count);
         }
         index.push(at..at + name_len, start..end);
         at = end + 2;
     }
-    if to.http11 && !seen.has(Kind::Host) {
+    if to.http11() && !seen.has(Kind::Host) {
         return None;
     }
     let mut framing = RequestFraming::silent(to);
@@ -133,10 +142,11 @@ fn name_len(line: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn usual(input: &[u8], max_size: usize, max_headers: usize) -> bool {
-        let input = &input[..input.len().min(max_size)];
+    fn usual(input: &[u8], max_header_size: usize, max_headers: usize) -> bool {
+        let limits = Limits { max_header_size, max_headers, ..Limits::default() };
+        let input = &input[..input.len().min(max_len(&limits))];
         let (mut storage, mut hosts, mut framing) = <(HttpHeaders, KnownHost, _)>::default();
-        read(input, max_headers, &mut storage, &mut hosts, &mut framing).is_some()
+        read(input, &limits, &mut storage, &mut hosts, &mut framing).is_some()
     }
 
     #[test]
@@ -167,21 +177,21 @@ mod tests {
             assert_eq!(usual(&whole[..max], 1000, 2), max >= whole.len() - 1);
         }
         assert!(!usual(whole, 1000, 1));
+        assert!(usual(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1000, 1) && !usual(b"GET / HTTP/1.0\r\n\r\n", 1000, 0));
     }
 
     #[test]
     fn a_host_that_is_known_hides_no_other() {
         let line = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        let framing = &mut RequestFraming::default();
+        let (framing, limits) = (&mut RequestFraming::default(), &Limits::default());
         for host in ["example.org", "12345678", "1234567", "a.host.of.24.bytes.org:80", "a.host.of.24.bytes.org:8"] {
             let (mut storage, mut hosts) = <(HttpHeaders, KnownHost)>::default();
             let good = line(host).into_bytes();
             assert_eq!(hosts.known_at(&good[16..]), None);
             for known in [false, true] {
-                assert_eq!(read(&good, 100, &mut storage, &mut hosts, framing), Some(good.len()));
+                assert_eq!(read(&good, limits, &mut storage, &mut hosts, framing), Some(good.len()));
                 assert_eq!(storage.get("host"), Some(host.as_bytes()), "known: {known}");
                 assert_eq!(hosts.known_at(&good[16..]).is_some(), (8..=24).contains(&host.len()), "{host}");
-                assert_eq!(read(&good, 0, &mut storage, &mut hosts, framing), None);
             }
             // Whatever differs from it in one byte, or is shorter or longer, is read as if nothing were known.
             let others = (0..good.len()).flat_map(|at| (0..=255).map(move |byte| (at, Some(byte))));
@@ -192,9 +202,10 @@ mod tests {
                     None => drop(other.remove(at)),
                 }
                 let mut fresh = HttpHeaders::default();
-                let expected = read(&other, 100, &mut fresh, &mut KnownHost::default(), &mut RequestFraming::default());
+                let expected =
+                    read(&other, limits, &mut fresh, &mut KnownHost::default(), &mut RequestFraming::default());
                 let mut known = hosts.clone();
-                assert_eq!(read(&other, 100, &mut storage, &mut known, framing), expected, "{at} {byte:?}");
+                assert_eq!(read(&other, limits, &mut storage, &mut known, framing), expected, "{at} {byte:?}");
                 assert!(expected.is_none() || fresh.fields().eq(storage.fields()), "{at} {byte:?}");
             }
         }

@@ -103,13 +103,13 @@ impl RequestFraming {
     /// (section 9.3).
     #[inline]
     pub(crate) fn silent(to: ResponseTo) -> Self {
-        Self { to, body: BodyLength::None, keep_alive: to.http11, expect_continue: false, upgrade: false }
+        Self { to, body: BodyLength::None, keep_alive: to.http11(), expect_continue: false, upgrade: false }
     }
 }
 
 impl Default for RequestFraming {
     fn default() -> Self {
-        Self::silent(ResponseTo { method: MethodKind::Other, http11: true })
+        Self::silent(ResponseTo::new(MethodKind::Other, true))
     }
 }
 
@@ -180,7 +180,7 @@ impl FramingFields {
         fields: &HeaderIndex<'_>,
         head: &[u8],
     ) -> Result<RequestFraming, DecodeError> {
-        let http11 = to.http11;
+        let http11 = to.http11();
         let values = |wanted| self.values(wanted, fields, head);
         let body = self.told_length(http11, values)?;
         let has_body = !matches!(body, BodyLength::None | BodyLength::Fixed(0));
@@ -268,13 +268,13 @@ pub(crate) fn outgoing_body(
 
 /// The field `Host` that was found valid last, as it came. The requests of a connection rarely have another one, and looking at each
 /// byte of it would be a quarter of the work on a small request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct KnownHost {
     /// The line, name, value and end: its first and its last bytes, which overlap. Shorter and longer ones are checked each time.
     first: [u8; HALF],
     last: [u8; HALF],
-    /// 0: there is none.
-    len: usize,
+    /// Where the last ones begin. As far away as can be if there is none.
+    last_at: usize,
 }
 
 /// Half of what is kept at most.
@@ -284,9 +284,9 @@ impl KnownHost {
     /// Whether `input` begins with that line: the length of its value. The name is `Host`, one space before the value.
     #[inline(always)]
     pub(crate) fn known_at(&self, input: &[u8]) -> Option<usize> {
-        let last = input.get(..self.len)?.last_chunk::<HALF>()?;
+        let last = input.get(self.last_at..)?.first_chunk()?;
         let is_known = input.first_chunk() == Some(&self.first) && *last == self.last;
-        is_known.then(|| self.len - b"Host: \r\n".len())
+        is_known.then(|| self.last_at + HALF - b"Host: \r\n".len())
     }
 
     /// Checks a host, and keeps the line that it came in.
@@ -295,10 +295,16 @@ impl KnownHost {
         check_host(host)?;
         if let (Some(first), Some(last)) = (line.first_chunk(), line.last_chunk()) {
             if line.len() <= 2 * HALF && line.starts_with(b"Host: ") {
-                *self = Self { first: *first, last: *last, len: line.len() };
+                *self = Self { first: *first, last: *last, last_at: line.len() - HALF };
             }
         }
         Ok(())
+    }
+}
+
+impl Default for KnownHost {
+    fn default() -> Self {
+        Self { first: [0; HALF], last: [0; HALF], last_at: usize::MAX }
     }
 }
 
@@ -448,19 +454,17 @@ fn trim_start(bytes: &[u8]) -> &[u8] {
 // ---------------------------------------------------------------------------------------------------------------------
 // Responses
 
-/// What of a request decides how its responses are framed.
+/// What of a request decides how its responses are framed: the kind of its method, and whether its version is 1.1 or higher. One byte,
+/// since it is copied as soon as it was written, and a processor holds a copy up whose bytes were written one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ResponseTo {
-    pub(crate) method: MethodKind,
-    pub(crate) http11: bool,
-}
+pub(crate) struct ResponseTo(u8);
 
 /// The methods whose responses are special.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MethodKind {
+    Other,
     Head,
     Connect,
-    Other,
 }
 
 impl MethodKind {
@@ -494,22 +498,41 @@ pub(crate) enum ResponseFraming {
 }
 
 impl ResponseTo {
+    #[inline]
+    pub(crate) fn new(method: MethodKind, http11: bool) -> Self {
+        Self((method as u8) << 1 | u8::from(http11))
+    }
+
     pub(crate) fn of(method: &Method, version: Version) -> Self {
-        Self { method: MethodKind::of(method.as_str().as_bytes()), http11: version >= Version::HTTP_11 }
+        Self::new(MethodKind::of(method.as_str().as_bytes()), version >= Version::HTTP_11)
+    }
+
+    #[inline]
+    pub(crate) fn method(self) -> MethodKind {
+        match self.0 >> 1 {
+            0 => MethodKind::Other,
+            1 => MethodKind::Head,
+            _ => MethodKind::Connect,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn http11(self) -> bool {
+        self.0 & 1 != 0
     }
 
     /// The framing of a response with that status, `length` being the `Content-Length` if it is known.
     #[inline]
     pub(crate) fn framing(self, status: StatusCode, length: Option<u64>) -> ResponseFraming {
         let code = status.as_u16();
-        match (self.method, length) {
+        match (self.method(), length) {
             _ if code < 200 || code == 204 => ResponseFraming::Forbidden,
             (MethodKind::Connect, _) if code < 300 => ResponseFraming::Forbidden,
             _ if code == 304 => ResponseFraming::NotModified,
             (MethodKind::Head, _) => ResponseFraming::Head,
             _ if code == 205 => ResponseFraming::Empty,
             (_, Some(length)) => ResponseFraming::Fixed(length),
-            (_, None) if self.http11 => ResponseFraming::Chunked,
+            (_, None) if self.http11() => ResponseFraming::Chunked,
             (_, None) => ResponseFraming::UntilClose,
         }
     }
@@ -539,11 +562,11 @@ impl FramingFields {
     ) -> Result<ResponseSays, DecodeError> {
         let values = |wanted| self.values(wanted, fields, head);
         let framing = to.framing(status, None);
-        if framing == ResponseFraming::Forbidden && to.method == MethodKind::Connect && status.is_success() {
+        if framing == ResponseFraming::Forbidden && to.method() == MethodKind::Connect && status.is_success() {
             // RFC 9110, section 9.3.6: a tunnel, and whatever the fields say about a length means nothing.
             return Ok(ResponseSays { body: BodyLength::None, keep_alive: false, switches: true });
         }
-        let told = self.told_length(to.http11, values)?;
+        let told = self.told_length(to.http11(), values)?;
         let body = match (framing, told) {
             // RFC 9110, section 8.6, and RFC 9112, section 6.1: neither field may be there. Many servers send a length of 0
             // with 204, which harms nobody; Tornado takes that, too.
@@ -559,7 +582,7 @@ impl FramingFields {
         if switches && !(upgrade_offered && self.has(Kind::Upgrade)) {
             return Err(DecodeError::UnexpectedSwitch);
         }
-        let persists = ConnectionOptions::read(values(Kind::Connection)).persist(to.http11);
+        let persists = ConnectionOptions::read(values(Kind::Connection)).persist(to.http11());
         Ok(ResponseSays { body, keep_alive: persists && !switches && body != BodyLength::UntilClose, switches })
     }
 }

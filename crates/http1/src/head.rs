@@ -55,7 +55,7 @@ fn store_request(
     let host = || fields[seen.first(Kind::Host)].value;
     seen.check_host(line.http11, host)?;
     let framing = seen.conclude(method, line.response_to(head), &index, head)?;
-    index.set_request_line(line.to_method(head), line.target(), line.version());
+    line.note(head, &mut index);
     if let (Some(authority), false) = (authority, seen.has(Kind::Host)) {
         // HTTP/1.0 without `Host`: the target has one all the same. It was checked, so this can't fail.
         let _ = storage.add("Host", &head[authority]);
@@ -82,7 +82,7 @@ pub(crate) fn parse_scanned_response(
         seen.see_name(kind(field.name.as_bytes()), n);
         index.push(range_in(head, field.name.as_bytes()), range_in(head, field.value));
     }
-    let to = ResponseTo { method, http11: line.http11 };
+    let to = ResponseTo::new(method, line.http11);
     let says = seen.conclude_response(to, upgrade_offered, line.code, &index, head)?;
     Ok((line.to_start_line(), says))
 }

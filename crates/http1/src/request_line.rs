@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use landspout_httputil::{Method, Version, is_token, is_valid_host};
+use landspout_httputil::{HeaderIndex, Method, Version, is_token, is_valid_host};
 
 use crate::error::{DecodeError, shortened};
 use crate::framing::{MethodKind, ResponseTo};
@@ -46,12 +46,18 @@ impl RequestLine {
     #[inline(always)]
     pub(crate) fn response_to(self, input: &[u8]) -> ResponseTo {
         let method = if self.is_get { MethodKind::Other } else { MethodKind::of(self.method(input)) };
-        ResponseTo { method, http11: self.http11 }
+        ResponseTo::new(method, self.http11)
     }
 
+    /// Notes what the line says, as it stands in `input`.
     #[inline(always)]
-    pub(crate) fn to_method(self, input: &[u8]) -> Method {
-        if self.is_get { Method::GET } else { method_of(self.method(input)) }
+    pub(crate) fn note(self, input: &[u8], index: &mut HeaderIndex<'_>) {
+        let version = if self.http11 { Version::HTTP_11 } else { Version::HTTP_10 };
+        if self.is_get {
+            index.set_get_line(self.target(), version);
+        } else {
+            index.set_request_line(method_of(self.method(input)), self.target(), version);
+        }
     }
 
     #[inline]
@@ -64,11 +70,6 @@ impl RequestLine {
         let start = self.target().start;
         let authority = absolute(&input[self.target()])?;
         Some(start + authority.start..start + authority.end)
-    }
-
-    #[inline]
-    pub(crate) fn version(self) -> Version {
-        if self.http11 { Version::HTTP_11 } else { Version::HTTP_10 }
     }
 
     /// The length of the line with its line end.
@@ -179,8 +180,8 @@ mod tests {
         let input = format!("{method} {target} HTTP/1.1\r\n");
         let line = parse(input.as_bytes())?;
         assert_eq!(
-            (line.method(input.as_bytes()), &input[line.target()], line.len(), line.version()),
-            (method.as_bytes(), target, input.len(), Version::HTTP_11)
+            (line.method(input.as_bytes()), &input[line.target()], line.len(), line.http11),
+            (method.as_bytes(), target, input.len(), true)
         );
         Some(line)
     }

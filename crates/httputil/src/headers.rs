@@ -329,6 +329,8 @@ impl HeaderIndex<'_> {
     /// Copies the head, once. All offsets are relative to its start; fields beyond 4 GiB would read as something else.
     #[inline]
     pub fn set_bytes(&mut self, head: &[u8]) {
+        // Nothing is there; here the compiler learns it.
+        self.block.bytes.clear();
         self.block.bytes.extend_from_slice(head);
         debug_assert!(self.block.fields.iter().all(|field| {
             is_token(field.name.of(&self.block.bytes)) && is_field_value(field.value.of(&self.block.bytes))
@@ -363,6 +365,17 @@ impl HeaderIndex<'_> {
     #[inline]
     pub fn set_request_line(&mut self, method: Method, path: Range<usize>, version: Version) {
         self.block.request_line = RequestLine { method, version, path: Span::new(path) };
+    }
+
+    /// As [`set_request_line`](Self::set_request_line) with the method GET: that of most heads, and then of the one that was here
+    /// before, so that it needs no writing.
+    #[inline(always)]
+    pub fn set_get_line(&mut self, path: Range<usize>, version: Version) {
+        let line = &mut self.block.request_line;
+        if line.method != Method::GET {
+            line.method = Method::GET;
+        }
+        (line.version, line.path) = (version, Span::new(path));
     }
 
     /// How many fields were pushed so far.

@@ -272,6 +272,26 @@ fn reset_leaves_what_an_application_kept_alone() {
 }
 
 #[test]
+fn a_start_line_takes_the_place_of_the_one_before() {
+    let mut recycled = HttpHeaders::new();
+    let lines =
+        [("GET", Version::HTTP_11), ("GET", Version::HTTP_10), ("HEAD", Version::HTTP_11), ("PURGE", Version::HTTP_10)];
+    for (before, after) in lines.iter().flat_map(|before| lines.iter().map(move |after| (before, after))) {
+        for (path, (method, version)) in [("/", before), ("/after", after)] {
+            let target = method.len() + 1..method.len() + 1 + path.len();
+            let mut index = recycled.reset(format!("{method} {path}").as_bytes());
+            match *method {
+                "GET" => index.set_get_line(target, *version),
+                _ => index.set_request_line(method.parse().unwrap(), target, *version),
+            }
+        }
+        let line = recycled.request_start_line();
+        let (method, version) = after;
+        assert_eq!((line.method().as_str(), line.path(), line.version()), (*method, "/after", *version), "{before:?}");
+    }
+}
+
+#[test]
 fn indexed_headers_can_be_changed() {
     let mut headers = HttpHeaders::new();
     index(&mut headers, "GET / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\n\r\n");
