@@ -46,6 +46,8 @@ pub(crate) struct Link {
     pub(crate) stage: Cell<Stage>,
     /// It fell idle behind an empty line: only one is skipped before a request.
     pub(crate) empty_line: Cell<bool>,
+    /// When it was served last, several requests were there.
+    pub(crate) pipelines: Cell<bool>,
 }
 
 /// Whose the stream is.

@@ -86,6 +86,7 @@ where
                         Poll::Pending => {}
                     }
                     link.empty_line.set(decoder.empty_line_skipped());
+                    link.pipelines.set(served > 1);
                     return Outcome::Idle;
                 }
                 if began.is_none() {

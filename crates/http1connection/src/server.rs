@@ -30,6 +30,9 @@ const GRACE_OF_RESET: Duration = Duration::from_secs(1);
 /// about to send one.
 const FIRST_REQUEST_OF_DRAIN: Duration = Duration::from_secs(5);
 
+/// So much may lie in the read buffer while other connections are read, and still be in the processor's cache when it is looked at.
+const LITTLE: usize = 4 * 1024;
+
 /// One delegate and its settings, ready to serve any number of connections on this thread.
 ///
 /// Making one touches no loop: it may be made before a process forks.
@@ -156,6 +159,7 @@ impl Http1ServerConnection {
             left: Cell::default(),
             stage: Cell::default(),
             empty_line: Cell::default(),
+            pipelines: Cell::default(),
         });
         let handle = Self { link: Rc::downgrade(&link), id };
         service.start.start(&io_loop, link);
@@ -221,6 +225,9 @@ enum Phase<F> {
     Fresh,
     /// Waiting for another request's first byte.
     Idle,
+    /// Requests of a client that pipelines are read, and others read theirs before these are served: each step is cheaper when all
+    /// take it one after the other.
+    Filled,
     /// A worker has the connection.
     Busy(Worker<F>),
     /// The last answer is on its way; then the connection ends.
@@ -360,12 +367,21 @@ where
             let outcome = match &mut this.phase {
                 Phase::Fresh | Phase::Idle => match this.poll_idle(cx) {
                     Poll::Pending => return Poll::Pending,
+                    Poll::Ready(None) if this.link.pipelines.get() && this.link.stream.make_way(cx, LITTLE) => {
+                        this.phase = Phase::Filled;
+                        return Poll::Pending;
+                    }
                     Poll::Ready(None) => {
                         this.begin_request();
                         continue;
                     }
                     Poll::Ready(Some(outcome)) => outcome,
                 },
+                Phase::Filled if this.link.stream.closed() => Outcome::Cut,
+                Phase::Filled => {
+                    this.begin_request();
+                    continue;
+                }
                 Phase::Busy(worker) => match worker.poll(cx) {
                     Poll::Pending => {
                         this.tell_if_detached();

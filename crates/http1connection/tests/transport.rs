@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -153,6 +153,110 @@ fn a_pipelined_batch_is_answered_in_order_by_one_write() {
                 assert_eq!(client.response().await.brief(), (200, format!("/{n}").as_str()));
             }
             assert_eq!(calls.take(), (1, 1));
+        }
+    });
+}
+
+/// Connections of pairs of sockets, whose delegates `look` at the server's streams when a request is complete.
+fn connections<const N: usize>(
+    look: impl Fn(&str, &[IoStream], &[Http1ServerConnection]) + 'static,
+) -> ([Client; N], Rc<RefCell<Vec<Http1ServerConnection>>>) {
+    let (streams, servers) = <(Rc<RefCell<Vec<IoStream>>>, Rc<RefCell<Vec<Http1ServerConnection>>>)>::default();
+    let look = Rc::new(look);
+    let service = service(Recorder::new({
+        let (streams, servers) = (streams.clone(), servers.clone());
+        move |connection: Connection, call| {
+            let (look, streams, servers) = (look.clone(), streams.clone(), servers.clone());
+            async move {
+                let Call::Finish(target) = call else { return done() };
+                look(&target, &streams.borrow(), &servers.borrow());
+                ok(&connection, target)
+            }
+        }
+    }));
+    let clients = [(); N].map(|()| {
+        let (client, server) = IoStream::pair().unwrap();
+        streams.borrow_mut().push(server.clone());
+        servers.borrow_mut().push(Http1ServerConnection::start_serving(server, context(), &service));
+        Client::new(client)
+    });
+    (clients, servers)
+}
+
+fn requests(targets: &[&str]) -> String {
+    targets.iter().map(|target| format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).collect()
+}
+
+/// To read from several connections and then to serve them is cheaper than to do both for one after the other, if there is much to
+/// serve.
+#[test]
+fn clients_that_pipeline_are_read_together_before_they_are_served() {
+    run(async {
+        let trace = Trace::default();
+        let (clients, _) = connections::<2>({
+            let trace = trace.clone();
+            move |target, streams, _| {
+                let unserved: usize = streams.iter().map(|stream| stream.with_buffered(<[u8]>::len)).sum();
+                trace.push(format!("{target} {unserved}"));
+            }
+        });
+        let exchange = async |targets: [&[&str]; 2]| {
+            for (client, targets) in clients.iter().zip(targets) {
+                client.send(requests(targets));
+            }
+            for (client, targets) in clients.iter().zip(targets) {
+                for target in targets {
+                    assert_eq!(client.response().await.brief(), (200, *target));
+                }
+            }
+            trace.take()
+        };
+        let one = requests(&["/a1"]).len();
+        let alone = [format!("/a1 {one}"), "/a2 0".into(), format!("/b1 {one}"), "/b2 0".into()];
+        let together = [format!("/a1 {}", 3 * one), format!("/a2 {}", 2 * one), format!("/b1 {one}"), "/b2 0".into()];
+        // Nobody knows yet that they pipeline.
+        assert_eq!(exchange([&["/a1", "/a2"], &["/b1", "/b2"]]).await, alone);
+        assert_eq!(exchange([&["/a1", "/a2"], &["/b1", "/b2"]]).await, together);
+        assert_eq!(exchange([&["/a1"], &["/b1"]]).await, [format!("/a1 {one}"), "/b1 0".into()]);
+        // They have stopped.
+        assert_eq!(exchange([&["/a1"], &["/b1"]]).await, ["/a1 0", "/b1 0"]);
+    });
+}
+
+/// The one that is served first ends the other, which is read already.
+#[test]
+fn a_request_that_was_read_beside_others_is_not_begun_if_the_connection_is_closed() {
+    run(async {
+        for (end, answers) in [(Http1ServerConnection::close as fn(&_), 0), (Http1ServerConnection::drain, 1)] {
+            let trace = Trace::default();
+            let ([first, second], servers) = connections::<2>({
+                let trace = trace.clone();
+                move |target, _, servers| {
+                    trace.push(target);
+                    if target == "/end" {
+                        end(&servers[1]);
+                    }
+                }
+            });
+            for client in [&first, &second] {
+                client.send(requests(&["/1", "/2"]));
+            }
+            for client in [&first, &second, &first, &second] {
+                assert_eq!(client.response().await.status, 200);
+            }
+            trace.take();
+            first.send(requests(&["/end", "/first"]));
+            second.send(requests(&["/second", "/second"]));
+            for target in ["/end", "/first"] {
+                assert_eq!(first.response().await.brief(), (200, target));
+            }
+            for _ in 0..answers {
+                let response = second.response().await;
+                assert_eq!((response.brief(), response.field("connection")), ((200, "/second"), Some("close")));
+            }
+            second.cut().await;
+            assert_eq!((trace.count("/second"), trace.count("/first")), (answers, 1));
+            until(|| servers.borrow()[1].closed()).await;
         }
     });
 }

@@ -57,6 +57,8 @@ pub(crate) struct Tasks {
     next_generation: Cell<u32>,
     /// Of the task that is being polled.
     current: Cell<Option<Current>>,
+    /// It isn't alone in its round.
+    in_company: Cell<bool>,
     remote: Remote,
 }
 
@@ -89,6 +91,7 @@ impl Tasks {
             round: Cell::default(),
             next_generation: Cell::new(0),
             current: Cell::new(None),
+            in_company: Cell::new(false),
             remote,
         }
     }
@@ -120,6 +123,7 @@ impl Tasks {
                 return;
             }
             let mut round = self.ready.replace(self.round.take());
+            self.in_company.set(round.len() > 1);
             for key in &round {
                 before();
                 self.poll(*key);
@@ -244,6 +248,19 @@ impl Tasks {
             Wakee::Task(key) => self.current_if_woken_by(waker) == Some(*key),
             Wakee::Other(other) => other.will_wake(waker),
         }
+    }
+
+    /// Whether other tasks are polled in the same round as the current one.
+    #[inline]
+    pub(crate) fn in_company(&self) -> bool {
+        self.in_company.get()
+    }
+
+    /// Has the current task polled again in the next round. False: `waker` isn't its own.
+    #[inline]
+    pub(crate) fn make_way(&self, waker: &Waker) -> bool {
+        let current = self.current_if_woken_by(waker);
+        current.inspect(|task| self.wake_task(*task)).is_some()
     }
 
     #[inline]

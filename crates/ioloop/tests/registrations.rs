@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::rc::{Rc, Weak};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use common::*;
 use landspout_ioloop::{Clock, EventTarget, IoLoop, LoopError, Ready, Registration};
@@ -62,6 +62,58 @@ fn an_event_raises_its_flags_and_wakes_who_waits() {
     write_all(&peer, b"x");
     run_until_idle(&io_loop);
     assert_eq!(trace.take(), [Ready::READABLE | Ready::WRITABLE]);
+}
+
+/// A task that takes two steps, and makes way in between if it isn't alone.
+fn take_two_steps(io_loop: &IoLoop, name: &'static str, trace: &Trace<String>) {
+    let registration = Registration::detached(io_loop, Ready::NONE).unwrap();
+    let trace = trace.clone();
+    io_loop.spawn(async move {
+        let mut steps = 0;
+        poll_fn(|cx| {
+            steps += 1;
+            trace.push(format!("{name}{steps}"));
+            match steps == 1 && registration.in_company() && registration.make_way(cx) {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        })
+        .await;
+    });
+}
+
+#[test]
+fn tasks_that_make_way_take_each_step_together_within_a_turn() {
+    let (io_loop, _clock) = still_loop();
+    let trace = Trace::default();
+    for name in ["a", "b", "c"] {
+        take_two_steps(&io_loop, name, &trace);
+    }
+    io_loop.add_callback({
+        let (io_loop, trace) = (io_loop.clone(), trace.clone());
+        // Runs before the tasks of this turn, and the one that it adds before those of the next.
+        move || io_loop.add_callback(move || trace.push("the next turn".to_owned()))
+    });
+    run_until_idle(&io_loop);
+    assert_eq!(trace.take(), ["a1", "b1", "c1", "a2", "b2", "c2", "the next turn"]);
+    take_two_steps(&io_loop, "alone", &trace);
+    run_until_idle(&io_loop);
+    assert_eq!(trace.take(), ["alone1"]);
+}
+
+#[test]
+fn only_the_current_task_can_make_way() {
+    let (io_loop, _clock) = still_loop();
+    let registration = Rc::new(Registration::detached(&io_loop, Ready::NONE).unwrap());
+    assert!(!registration.make_way(&Context::from_waker(Waker::noop())), "there is none");
+    for _ in 0..2 {
+        let registration = registration.clone();
+        io_loop.spawn(async move {
+            assert!(registration.in_company());
+            assert!(!registration.make_way(&Context::from_waker(Waker::noop())), "this is another's");
+        });
+    }
+    run_until_idle(&io_loop);
 }
 
 #[test]

@@ -466,6 +466,15 @@ impl IoStream {
         self.inner.poll_fill(cx)
     }
 
+    /// Has the current task polled again behind the others that are ready, unless there are none, or more than `much` bytes wait in the
+    /// read buffer, which might have left the processor's cache by then. True: it makes way, and has nothing more to do now. See
+    /// [`Registration::make_way`](landspout_ioloop::Registration::make_way).
+    #[inline]
+    pub fn make_way(&self, cx: &Context<'_>, much: usize) -> bool {
+        let registration = &self.inner.registration;
+        registration.in_company() && self.inner.state.borrow().read.len() <= much && registration.make_way(cx)
+    }
+
     /// Looks at the read buffer. `look` must not touch this stream.
     #[inline]
     pub fn with_buffered<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
