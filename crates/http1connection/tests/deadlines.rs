@@ -225,44 +225,32 @@ fn a_body_within_its_time() {
     });
 }
 
+/// Whether the time is taken, or nobody asks for it, as there is no body.
 #[test]
 fn one_request_sets_its_own_time() {
-    run_jumping(async |_| {
-        let first = Cell::new(true);
-        let service = body_within_a_minute(move |connection| {
-            if first.replace(false) {
-                connection.set_body_timeout(Some(MINUTE * 3));
+    for with_body in [true, false] {
+        run_jumping(async move |_| {
+            let first = Cell::new(true);
+            let service = body_within_a_minute(move |connection| {
+                if first.replace(false) {
+                    connection.set_body_timeout(Some(MINUTE * 3));
+                }
+            });
+            let (client, _) = connect_pair(&service);
+            if with_body {
+                client.send(POST_3);
+                sleep(MINUTE * 2).await;
+                client.send("abc");
+            } else {
+                client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
             }
+            assert_eq!(client.response().await.status, 200, "three minutes for the first");
+            let watch = Watch::start();
+            client.send(POST_3);
+            assert_eq!(client.response().await.status, 408, "one again for the second");
+            assert_eq!(watch.passed(), 60_000);
         });
-        let (client, _) = connect_pair(&service);
-        client.send(POST_3);
-        sleep(MINUTE * 2).await;
-        client.send("abc");
-        assert_eq!(client.response().await.status, 200, "three minutes for the first");
-        let watch = Watch::start();
-        client.send(POST_3);
-        assert_eq!(client.response().await.status, 408, "one again for the second");
-        assert_eq!(watch.passed(), 60_000);
-    });
-}
-
-/// Nobody took the time that was set: it is gone with its request all the same.
-#[test]
-fn the_time_for_a_body_that_a_request_has_not_is_not_the_next_ones() {
-    run_jumping(async |_| {
-        let first = Cell::new(true);
-        let service = body_within_a_minute(move |connection| {
-            if first.replace(false) {
-                connection.set_body_timeout(Some(MINUTE * 3));
-            }
-        });
-        let (client, _) = connect_pair(&service);
-        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        assert_eq!(client.response().await.status, 200);
-        let watch = Watch::start();
-        client.send(POST_3);
-        assert_eq!((client.response().await.status, watch.passed()), (408, 60_000));
-    });
+    }
 }
 
 #[test]
