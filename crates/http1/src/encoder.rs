@@ -204,11 +204,10 @@ impl ResponseEncoder {
         out: &mut Vec<u8>,
     ) -> bool {
         let Some(key) = Key::of(start_line, headers, self.persistence()) else { return false };
-        // A head is only kept where its status has a plain body.
-        let usual = self.to.method() == MethodKind::Other && !self.head_sent();
-        if !usual || !heads.append(key, body.len(), out) {
+        if !self.may_have_kept_head() || !heads.append(key, body.len(), out) {
             return false;
         }
+        debug_assert!(self.has_plain_body(start_line.code));
         out.extend_from_slice(body);
         self.state = Writing::Done;
         true
@@ -245,9 +244,8 @@ impl ResponseEncoder {
         body: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<bool, HttpOutputError> {
-        let usual = self.has_plain_body(start_line.code) && !self.head_sent();
-        let key = Key::of(start_line, headers, self.persistence());
-        if key.is_none_or(|key| !usual || !heads.append(key, body.len(), out)) {
+        let key = Key::of(start_line, headers, self.persistence()).filter(|_| self.may_have_kept_head());
+        if key.is_none_or(|key| !heads.append(key, body.len(), out)) {
             let start = out.len();
             let (given, number_at) = self.render_head(start_line, headers, body.len(), heads.date(), out)?;
             let Some(number_at) = number_at else {
@@ -385,6 +383,13 @@ impl ResponseEncoder {
     #[inline]
     fn has_plain_body(&self, status: StatusCode) -> bool {
         self.to.method() == MethodKind::Other && matches!(status.as_u16(), 200..=203 | 206..=303 | 305..)
+    }
+
+    /// Whether a head that is kept for its status is one for this response. The status needs no look: only heads of those with a plain
+    /// body are kept.
+    #[inline]
+    fn may_have_kept_head(&self) -> bool {
+        self.to.method() == MethodKind::Other && !self.head_sent()
     }
 
     /// What decides about [`option`](Self::option), as a number.

@@ -18,7 +18,7 @@ const ROOM: usize = 256;
 /// What is behind each line, and behind the last field once more.
 const END: &[u8; 2] = b"\r\n";
 
-/// A head as short as this breaks no limit but perhaps that of its fields' number, unless that is none at all.
+/// A head as short as this can break no limit but that of its fields' number. 0 if it may have none: then nothing is read here.
 pub(crate) fn max_len(limits: &Limits) -> usize {
     if limits.max_headers == 0 {
         return 0;
@@ -38,6 +38,7 @@ pub(crate) fn read(
     hosts: &mut KnownHost,
     framing: &mut RequestFraming,
 ) -> Option<usize> {
+    debug_assert!(input.len() <= max_len(limits));
     let line = request_line::parse(input)?;
     if line.form != TargetForm::Origin {
         return None;

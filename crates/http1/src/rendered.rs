@@ -1,7 +1,7 @@
 //! Heads that are sent again and again, kept as bytes.
 //!
-//! Rules: only what can't change is kept: constant fields (`HttpHeaders::from_static`), a status with its usual reason, whether the
-//! connection stays open, and the date, with which all heads go that were kept with the one before. A head is found by where its fields are, not by what they
+//! Rules: only what can't change is kept: constant fields (`HttpHeaders::from_static`), a status that has a body like any other, with its
+//! usual reason, whether the connection stays open, and the date, with which all heads go that were kept with the one before. A head is found by where its fields are, not by what they
 //! say, so that looking costs next to nothing.
 
 use landspout_httputil::{HttpHeaders, ResponseStartLine, StatusCode};
@@ -96,7 +96,7 @@ impl RenderedHeads {
         true
     }
 
-    /// Keeps a head with the date that is set, whose number begins at `number_at`.
+    /// Keeps a head with the date that is set, whose number begins at `number_at`. Its status is one with a body like any other.
     pub(crate) fn keep(&mut self, key: Key, head: &[u8], number_at: usize, length: usize) {
         if head.len() > MAX_SIZE {
             return;

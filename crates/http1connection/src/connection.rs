@@ -44,10 +44,19 @@ pub(crate) struct Link {
     /// What becomes of the connection, from an exchange whose last handle went while the pump waited for its response.
     pub(crate) left: Cell<Option<Outcome>>,
     pub(crate) stage: Cell<Stage>,
-    /// It fell idle behind an empty line: only one is skipped before a request.
-    pub(crate) empty_line: Cell<bool>,
-    /// When it was served last, several requests were there.
-    pub(crate) pipelines: Cell<bool>,
+    pub(crate) idle_behind: Cell<Behind>,
+}
+
+/// What a connection fell idle behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Behind {
+    /// Nothing, or one request.
+    #[default]
+    Request,
+    /// Several, each of which was there when the one before was answered: the client pipelines.
+    Batch,
+    /// An empty line, of which only one is skipped before a request.
+    EmptyLine,
 }
 
 /// Whose the stream is.
@@ -113,7 +122,7 @@ pub struct Http1Connection {
     /// Set by the application, taken by the pump.
     pub(crate) body_timeout: Cell<Option<Option<Duration>>>,
     pub(crate) max_body_size: Cell<Option<u64>>,
-    /// One of these five may be there: most exchanges have none, and look at this alone.
+    /// Set with each of the five before. Most exchanges have none of them, and look at this alone.
     is_special: Cell<bool>,
     /// The length of a body that the client is to send unasked, until the pump begins to read it; 0 where there is none.
     announced: Cell<u64>,

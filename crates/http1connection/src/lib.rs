@@ -10,7 +10,7 @@
 //! # Idle connections
 //! A connection that waits for its next request consists of its socket, its registration, a small task and a deadline.
 //! Buffers go back to the loop, and what a request needs (the delegate, its futures, the codec's state) lives in a *worker*, a
-//! box that is taken at the first byte of a request and given back when nothing more is there.
+//! box that is taken when the first byte of a request was read and given back when nothing more is there.
 //!
 //! # When a request is over
 //! When the delegate's `finish` has returned and `HttpConnection::finish` was called, in either order. Only then is the next head

@@ -15,7 +15,7 @@ use landspout_httputil::{
     BoxError, HttpInputError, HttpMessageDelegate, HttpOutputError, HttpServerConnectionDelegate,
 };
 
-use crate::connection::{Http1Connection, Link, refuse_unread};
+use crate::connection::{Behind, Http1Connection, Link, refuse_unread};
 use crate::pace::{Late, Pace, earliest};
 use crate::params::Http1ConnectionParameters;
 use crate::pump::{Filled, fill, pause, step};
@@ -66,8 +66,7 @@ where
     D: HttpServerConnectionDelegate,
 {
     let link = &**shared;
-    if link.empty_line.get() {
-        link.empty_line.set(false);
+    if link.idle_behind.take() == Behind::EmptyLine {
         decoder.set_empty_line_skipped();
     }
     let mut served = 0;
@@ -85,8 +84,11 @@ where
                         Poll::Ready(Err(_)) => return Outcome::Close,
                         Poll::Pending => {}
                     }
-                    link.empty_line.set(decoder.empty_line_skipped());
-                    link.pipelines.set(served > 1);
+                    link.idle_behind.set(match served {
+                        _ if decoder.empty_line_skipped() => Behind::EmptyLine,
+                        0 | 1 => Behind::Request,
+                        _ => Behind::Batch,
+                    });
                     return Outcome::Idle;
                 }
                 if began.is_none() {

@@ -12,7 +12,7 @@ use landspout_httputil::{HttpServerConnectionDelegate, RequestContext, ServerCon
 use landspout_ioloop::{Deadline, IoLoop, Ready, log_panic};
 use landspout_iostream::IoStream;
 
-use crate::connection::{Link, Stage};
+use crate::connection::{Behind, Link, Stage};
 use crate::params::Http1ConnectionParameters;
 use crate::refusal::{ErrorResponse, Refusal, Shape};
 use crate::rendered::Rendered;
@@ -30,7 +30,7 @@ const GRACE_OF_RESET: Duration = Duration::from_secs(1);
 /// about to send one.
 const FIRST_REQUEST_OF_DRAIN: Duration = Duration::from_secs(5);
 
-/// So much may lie in the read buffer while other connections are read, and still be in the processor's cache when it is looked at.
+/// So much may lie in each read buffer while other connections are read: not for long, but a processor's cache is small.
 const LITTLE: usize = 4 * 1024;
 
 /// One delegate and its settings, ready to serve any number of connections on this thread.
@@ -158,8 +158,7 @@ impl Http1ServerConnection {
             draining: Cell::default(),
             left: Cell::default(),
             stage: Cell::default(),
-            empty_line: Cell::default(),
-            pipelines: Cell::default(),
+            idle_behind: Cell::default(),
         });
         let handle = Self { link: Rc::downgrade(&link), id };
         service.start.start(&io_loop, link);
@@ -367,11 +366,11 @@ where
             let outcome = match &mut this.phase {
                 Phase::Fresh | Phase::Idle => match this.poll_idle(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(None) if this.link.pipelines.get() && this.link.stream.make_way(cx, LITTLE) => {
-                        this.phase = Phase::Filled;
-                        return Poll::Pending;
-                    }
                     Poll::Ready(None) => {
+                        if this.link.idle_behind.get() == Behind::Batch && this.link.stream.make_way(cx, LITTLE) {
+                            this.phase = Phase::Filled;
+                            return Poll::Pending;
+                        }
                         this.begin_request();
                         continue;
                     }

@@ -220,12 +220,39 @@ fn clients_that_pipeline_are_read_together_before_they_are_served() {
         assert_eq!(exchange([&["/a1"], &["/b1"]]).await, [format!("/a1 {one}"), "/b1 0".into()]);
         // They have stopped.
         assert_eq!(exchange([&["/a1"], &["/b1"]]).await, ["/a1 0", "/b1 0"]);
+        // And begun again, but not with little.
+        assert_eq!(exchange([&["/a1", "/a2"], &["/b1", "/b2"]]).await, alone);
+        let long = "/a3".to_owned() + &"x".repeat(5_000);
+        let seen = exchange([&["/a1", &long], &["/b1", "/b2"]]).await;
+        assert_eq!(seen[0], format!("/a1 {}", requests(&[&long]).len()), "served before the others are read");
+        assert_eq!(seen.len(), 4);
     });
 }
 
-/// The one that is served first ends the other, which is read already.
 #[test]
-fn a_request_that_was_read_beside_others_is_not_begun_if_the_connection_is_closed() {
+fn a_client_that_pipelines_may_send_half_a_request() {
+    run(async {
+        let ([first, second], _) = connections::<2>(|_, _, _| {});
+        for _ in 0..2 {
+            first.send(requests(&["/a1", "/a2"]));
+            let whole = requests(&["/b1", "/b2"]);
+            let (most, rest) = whole.split_at(whole.len() - 10);
+            second.send(most);
+            assert_eq!(second.response().await.brief(), (200, "/b1"));
+            turns(3).await;
+            second.assert_silent();
+            second.send(rest);
+            assert_eq!(second.response().await.brief(), (200, "/b2"));
+            for target in ["/a1", "/a2"] {
+                assert_eq!(first.response().await.brief(), (200, target));
+            }
+        }
+    });
+}
+
+/// The one that is served first ends the other, which is read already: at once, or behind one more answer.
+#[test]
+fn a_connection_that_was_read_beside_others_can_be_closed_and_drained() {
     run(async {
         for (end, answers) in [(Http1ServerConnection::close as fn(&_), 0), (Http1ServerConnection::drain, 1)] {
             let trace = Trace::default();

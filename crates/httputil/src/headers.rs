@@ -326,10 +326,10 @@ pub struct HeaderIndex<'a> {
 }
 
 impl HeaderIndex<'_> {
-    /// Copies the head, once. All offsets are relative to its start; fields beyond 4 GiB would read as something else.
+    /// Copies the head, in place of what was there. All offsets are relative to its start; fields beyond 4 GiB would read as something
+    /// else.
     #[inline]
     pub fn set_bytes(&mut self, head: &[u8]) {
-        // Nothing is there; here the compiler learns it.
         self.block.bytes.clear();
         self.block.bytes.extend_from_slice(head);
         debug_assert!(self.block.fields.iter().all(|field| {
@@ -367,8 +367,8 @@ impl HeaderIndex<'_> {
         self.block.request_line = RequestLine { method, version, path: Span::new(path) };
     }
 
-    /// As [`set_request_line`](Self::set_request_line) with the method GET: that of most heads, and then of the one that was here
-    /// before, so that it needs no writing.
+    /// As [`set_request_line`](Self::set_request_line) with the method GET, which is only written if another one stands here from the
+    /// head before.
     #[inline(always)]
     pub fn set_get_line(&mut self, path: Range<usize>, version: Version) {
         let line = &mut self.block.request_line;

@@ -353,14 +353,14 @@ impl Registration {
         self.commons.poll_proceed(cx)
     }
 
-    /// Whether the loop polls other tasks beside the current one, before it looks for events again.
+    /// Whether the loop polls other tasks in the same round as the current one. Says nothing where no task is polled.
     #[inline]
     pub fn in_company(&self) -> bool {
         self.commons.tasks.in_company()
     }
 
-    /// Has the current task polled again behind the others that are ready, as a rule in the same turn of the loop. For what many tasks
-    /// do in two steps: each step is cheaper when all take it one after the other, since the processor has its code at hand then.
+    /// Has the current task polled again behind the others of its round, as a rule in the same turn of the loop. For what many tasks do
+    /// in two steps: each step is cheaper when all take it one after the other, since the processor has its code at hand then.
     ///
     /// False, and nothing happens, if `cx` isn't the current task's own.
     #[inline]

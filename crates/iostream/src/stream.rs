@@ -466,13 +466,13 @@ impl IoStream {
         self.inner.poll_fill(cx)
     }
 
-    /// Has the current task polled again behind the others that are ready, unless there are none, or more than `much` bytes wait in the
-    /// read buffer, which might have left the processor's cache by then. True: it makes way, and has nothing more to do now. See
+    /// Has the current task polled again behind the others of its round, unless it is alone there, or more than `at_most` bytes lie in
+    /// the read buffer, which might leave the processor's cache meanwhile. True: it makes way, and has nothing more to do now. See
     /// [`Registration::make_way`](landspout_ioloop::Registration::make_way).
     #[inline]
-    pub fn make_way(&self, cx: &Context<'_>, much: usize) -> bool {
+    pub fn make_way(&self, cx: &Context<'_>, at_most: usize) -> bool {
         let registration = &self.inner.registration;
-        registration.in_company() && self.inner.state.borrow().read.len() <= much && registration.make_way(cx)
+        registration.in_company() && self.inner.state.borrow().read.len() <= at_most && registration.make_way(cx)
     }
 
     /// Looks at the read buffer. `look` must not touch this stream.

@@ -117,6 +117,12 @@ fn number_of_fields() {
         check_limited(&limits, head(max).as_bytes(), GOOD);
         check_limited(&limits, head(max + 1).as_bytes(), &["!431 TooManyFields"]);
     }
+    // A line that is known from the request before counts like any other.
+    let one = limits(|l| l.max_headers = 1);
+    let host = |more: &str| format!("GET / HTTP/1.1\r\nHost: example.com\r\n{more}\r\n");
+    check_limited(&one, [host(""), host("")].concat().as_bytes(), &[GOOD, GOOD].concat());
+    let expected = [GOOD, &["!431 TooManyFields"]].concat();
+    check_limited(&one, [host(""), host("X: y\r\n")].concat().as_bytes(), &expected);
     let limits = limits(|l| l.max_headers = 0);
     check_limited(&limits, b"GET / HTTP/1.0\r\n\r\n", &["GET / 1.0 - close", "end", "closed"]);
     check_limited(&limits, b"GET / HTTP/1.0\r\nHost: a\r\n\r\n", &["!431 TooManyFields"]);

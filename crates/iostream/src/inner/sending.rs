@@ -128,6 +128,7 @@ impl Inner {
         }
         match transport.write(&[IoSlice::new(state.write.as_slice())]) {
             Ok(written) => {
+                debug_assert!(written <= state.write.len(), "a transport that takes more than it is given");
                 state.flushed += written as u64;
                 state.write.consume(written);
             }
